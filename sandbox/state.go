@@ -1,0 +1,119 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// DefaultName is the sandbox that commands mean when no other is named.
+const DefaultName = "default"
+
+// names of sandboxes end up in names of containers, networks and Kubernetes clusters. kind allows 50 characters.
+var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+
+// State is the folder (mode 0700) in which one sandbox keeps what must outlive its session process:
+// the record of how it was made, the config store's data, the kubeconfig, the control socket.
+type State struct {
+	Name string
+	Dir  string
+}
+
+// Locate returns the state of the sandbox of that name, whether it exists or not:
+// $XDG_STATE_HOME/dynsandbox/<name>, by default under ~/.local/state.
+func Locate(name string) (State, error) {
+	if !validName.MatchString(name) {
+		return State{}, fmt.Errorf("sandbox name %q: only lower-case letters, digits and inner hyphens, at most 32", name)
+	}
+	base := os.Getenv("XDG_STATE_HOME")
+	if base == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return State{}, fmt.Errorf("find the state folder: %w", err)
+		}
+		base = filepath.Join(home, ".local", "state")
+	}
+	return State{Name: name, Dir: filepath.Join(base, "dynsandbox", name)}, nil
+}
+
+// CacheDir is where everything is kept that can be made again (parts of the node image, builds, bases),
+// shared by all sandboxes: $XDG_CACHE_HOME/dynsandbox.
+func CacheDir() (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the cache folder: %w", err)
+	}
+	return filepath.Join(base, "dynsandbox"), nil
+}
+
+// Kubeconfig is the sandbox's own kubeconfig file.
+func (s State) Kubeconfig() string { return filepath.Join(s.Dir, "kubeconfig") }
+
+func (s State) socket() string      { return filepath.Join(s.Dir, "session.sock") }
+func (s State) lock() string        { return filepath.Join(s.Dir, "session.lock") }
+func (s State) log() string         { return filepath.Join(s.Dir, "session.log") }
+func (s State) record() string      { return filepath.Join(s.Dir, "sandbox.json") }
+func (s State) etcdData() string    { return filepath.Join(s.Dir, "etcd") }
+func (s State) launchFiles() string { return filepath.Join(s.Dir, "launch-files") }
+
+// Record says how a sandbox was made. It holds the broker's password, so its file has mode 0600 and it is
+// never printed.
+type Record struct {
+	Workspace      string `json:"workspace"`           // absolute path
+	NodeImage      string `json:"nodeImage,omitempty"` // as asked for; empty for the default
+	Offline        bool   `json:"offline,omitempty"`   // never pull
+	HTTPPort       int    `json:"httpPort,omitempty"`  // of the entry, on loopback; 0 until first chosen
+	EtcdPort       int    `json:"etcdPort,omitempty"`  // of the config store, on loopback; 0 until first chosen
+	BrokerPassword string `json:"brokerPassword"`
+
+	// What the last bring-up did, so that the next can tell whether anything changed.
+	Sources  string `json:"sources,omitempty"`  // fingerprint of the workspace's sources that the images were built from
+	Verified string `json:"verified,omitempty"` // the deployment (see deployment) for which the scenario last passed
+}
+
+// ErrNoSandbox is returned for a sandbox that was never brought up, or was purged.
+var ErrNoSandbox = errors.New("no such sandbox")
+
+// Read returns the record of how the sandbox was made, or ErrNoSandbox.
+func (s State) Read() (Record, error) {
+	var r Record
+	b, err := os.ReadFile(s.record())
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, fmt.Errorf("%w: %q", ErrNoSandbox, s.Name)
+	}
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, fmt.Errorf("read %s: %w", s.record(), err)
+	}
+	return r, nil
+}
+
+// Write stores the record, all or nothing: a process killed half-way leaves the old one.
+func (s State) Write(r Record) error {
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(s.Dir, ".sandbox-*.json") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.Write(append(b, '\n')); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), s.record())
+}
