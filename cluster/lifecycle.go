@@ -1,0 +1,136 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/dynsandbox/dynsandbox/internal/fault"
+)
+
+// Start starts the stopped node of a cluster that was created, and waits until the API answers.
+// On a running one it only checks that.
+func (c *Cluster) Start(ctx context.Context) error {
+	nodes, err := c.containers(ctx)
+	if err != nil {
+		return err
+	}
+	if len(nodes) == 0 {
+		return fmt.Errorf("start cluster %s: it doesn't exist", Name(c.cfg.Sandbox))
+	}
+	for _, n := range nodes {
+		if n.State == container.StateRunning {
+			continue
+		}
+		if err := c.docker.ContainerStart(ctx, n.ID, container.StartOptions{}); err != nil {
+			return fmt.Errorf("start node %s: %w", nodeName(n), err)
+		}
+	}
+	return c.WaitAPI(ctx)
+}
+
+// Stop stops the node. [Cluster.Start] brings it back with everything that ran on it.
+func (c *Cluster) Stop(ctx context.Context) error {
+	nodes, err := c.containers(ctx)
+	if err != nil {
+		return err
+	}
+	// systemd ends in seconds or, on some machines, never: what the node holds is on disk by then.
+	seconds := 20
+	for _, n := range nodes {
+		if err := c.docker.ContainerStop(ctx, n.ID, container.StopOptions{Timeout: &seconds}); err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("stop node %s: %w", nodeName(n), err)
+		}
+	}
+	return nil
+}
+
+// Delete removes the cluster's nodes with their volumes, and what the state folder holds of it. It is no error
+// if there is none.
+func (c *Cluster) Delete(ctx context.Context) error {
+	nodes, err := c.containers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		err := c.docker.ContainerRemove(ctx, n.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) { // conflict: its removal is under way
+			return fmt.Errorf("remove node %s: %w", nodeName(n), err)
+		}
+	}
+	for _, f := range []string{c.recordFile(), c.Kubeconfig()} {
+		if err := os.Remove(f); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("remove cluster's record: %w", err)
+		}
+	}
+	return nil
+}
+
+func nodeName(n container.Summary) string {
+	if len(n.Names) > 0 && len(n.Names[0]) > 1 {
+		return n.Names[0][1:]
+	}
+	return n.ID
+}
+
+// WaitContainerd waits until the node's containerd takes images and won't be restarted any more. While [Cluster.Create]
+// runs that is seconds before the API server answers.
+func (c *Cluster) WaitContainerd(ctx context.Context) error {
+	// kind patches containerd's configuration and restarts it before kubeadm makes its first certificate:
+	// an import before that may be cut off.
+	const ready = "test -e /etc/kubernetes/pki/ca.crt && exec ctr version"
+	return poll(ctx, "the node's containerd", 150*time.Millisecond, func(ctx context.Context) error {
+		if !c.provisioning.Load() && !c.readRecord().Complete {
+			return errors.New("the cluster isn't being created yet") // a node of a broken-off creation may stand there
+		}
+		_, err := c.Node().Exec(ctx, nil, "sh", "-c", ready)
+		return err
+	})
+}
+
+// WaitAPI waits until the API server says that it is ready.
+func (c *Cluster) WaitAPI(ctx context.Context) error {
+	client, err := c.Client()
+	if err != nil {
+		return err
+	}
+	return poll(ctx, "the API server", 150*time.Millisecond, func(ctx context.Context) error {
+		_, err := client.Clientset.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		return err
+	})
+}
+
+// poll calls check until it returns nil. What it waits for has nothing to subscribe to. When ctx's deadline passes
+// the error is a *fault.Timeout with the last failure.
+func poll(ctx context.Context, what string, every time.Duration, check func(context.Context) error) error {
+	began := time.Now()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var last error
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			if context.Cause(ctx) == context.DeadlineExceeded {
+				seen := ""
+				if last != nil {
+					seen = last.Error()
+				}
+				return &fault.Timeout{WaitedFor: what, LastSeen: seen, After: time.Since(began)}
+			}
+			return fmt.Errorf("wait for %s: %w", what, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/dynsandbox/dynsandbox/internal/fault"
+	"github.com/dynsandbox/dynsandbox/internal/progress"
+)
+
+// WaitReady watches until every Deployment, StatefulSet and DaemonSet among the objects is rolled out: the newest
+// generation seen by its controller, and all its Pods up to date and available. Nothing else is waited for: a claim
+// that nobody mounts stays Pending for good, and Jobs end when they like.
+//
+// It reports how far it is, and at once what keeps a Pod from starting. When ctx's deadline passes the error is a
+// *fault.Timeout that names one workload, with its Pods' events and the end of a crashed container's log.
+func (c *Client) WaitReady(ctx context.Context, objects []Object) error {
+	waiting := map[string]Object{}
+	var order []string
+	for _, o := range objects {
+		switch o.GetKind() {
+		case "Deployment", "StatefulSet", "DaemonSet":
+			key := workloadKey(o.GetKind(), namespaceOf(o), o.GetName())
+			if _, ok := waiting[key]; !ok {
+				order = append(order, key)
+			}
+			waiting[key] = o
+		}
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+
+	began := time.Now()
+	events := make(chan any, 256)
+	// The informers end before WaitReady returns; their own context, so that the caller's may live on.
+	ictx, stop := context.WithCancel(ctx)
+	factory := informers.NewSharedInformerFactory(c.Clientset, 0)
+	defer factory.Shutdown()
+	defer stop()
+	send := func(o any) {
+		select {
+		case events <- o:
+		case <-ictx.Done():
+		}
+	}
+	handler := cache.ResourceEventHandlerFuncs{AddFunc: send, UpdateFunc: func(_, o any) { send(o) }}
+	for _, i := range []cache.SharedIndexInformer{
+		factory.Apps().V1().Deployments().Informer(), factory.Apps().V1().StatefulSets().Informer(),
+		factory.Apps().V1().DaemonSets().Informer(), factory.Core().V1().Pods().Informer(),
+	} {
+		if _, err := i.AddEventHandler(handler); err != nil {
+			return fmt.Errorf("watch workloads: %w", err)
+		}
+	}
+	factory.Start(ictx.Done())
+
+	total := int64(len(waiting))
+	last := map[string]string{} // what was last seen of each workload
+	told := map[string]string{} // what was last reported of each Pod
+	for len(waiting) > 0 {
+		select {
+		case <-ctx.Done():
+			for _, key := range order {
+				if o, ok := waiting[key]; ok && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+					return &fault.Timeout{WaitedFor: o.ID() + " to be available", LastSeen: c.diagnose(ctx, o, last[key]), After: time.Since(began)}
+				}
+			}
+			return fmt.Errorf("wait for workloads: %w", ctx.Err())
+		case e := <-events:
+			if p, ok := e.(*corev1.Pod); ok {
+				key := p.Namespace + "/" + p.Name
+				if problem := podProblem(p); problem != told[key] {
+					told[key] = problem
+					if problem != "" {
+						progress.Report(ctx, progress.Update{What: "Pod " + key + ": " + problem, Done: total - int64(len(waiting)), Total: total, Unit: "workloads"})
+					}
+				}
+				continue
+			}
+			key, ready, seen := rollout(e)
+			if _, ok := waiting[key]; !ok {
+				continue
+			}
+			last[key] = seen
+			if ready {
+				delete(waiting, key)
+				progress.Report(ctx, progress.Update{What: key + " is available", Done: total - int64(len(waiting)), Total: total, Unit: "workloads"})
+			}
+		}
+	}
+	return nil
+}
+
+func workloadKey(kind, namespace, name string) string { return kind + " " + namespace + "/" + name }
+
+func namespaceOf(o Object) string {
+	if n := o.GetNamespace(); n != "" {
+		return n
+	}
+	return releaseNamespace
+}
+
+// rollout judges a workload by the rules of `kubectl rollout status`.
+func rollout(o any) (key string, ready bool, seen string) {
+	switch w := o.(type) {
+	case *appsv1.Deployment:
+		want := replicas(w.Spec.Replicas)
+		return workloadKey("Deployment", w.Namespace, w.Name),
+			w.Status.ObservedGeneration >= w.Generation && w.Status.UpdatedReplicas >= want && w.Status.AvailableReplicas >= want && w.Status.Replicas == w.Status.UpdatedReplicas,
+			fmt.Sprintf("%d of %d Pods up to date, %d available", w.Status.UpdatedReplicas, want, w.Status.AvailableReplicas)
+	case *appsv1.StatefulSet:
+		want := replicas(w.Spec.Replicas)
+		return workloadKey("StatefulSet", w.Namespace, w.Name),
+			w.Status.ObservedGeneration >= w.Generation && w.Status.UpdatedReplicas >= want && w.Status.AvailableReplicas >= want,
+			fmt.Sprintf("%d of %d Pods up to date, %d available", w.Status.UpdatedReplicas, want, w.Status.AvailableReplicas)
+	case *appsv1.DaemonSet:
+		want := w.Status.DesiredNumberScheduled
+		return workloadKey("DaemonSet", w.Namespace, w.Name),
+			w.Status.ObservedGeneration >= w.Generation && w.Status.UpdatedNumberScheduled >= want && w.Status.NumberAvailable >= want,
+			fmt.Sprintf("%d of %d Pods up to date, %d available", w.Status.UpdatedNumberScheduled, want, w.Status.NumberAvailable)
+	}
+	return "", false, ""
+}
+
+func replicas(n *int32) int32 {
+	if n == nil {
+		return 1
+	}
+	return *n
+}
+
+// selectorOf returns the labels by which a rendered workload finds its Pods.
+func selectorOf(o Object) string {
+	spec, _ := o.Object["spec"].(map[string]any)
+	raw, _ := spec["selector"].(map[string]any)
+	match, _ := raw["matchLabels"].(map[string]any)
+	set := map[string]string{}
+	for k, v := range match {
+		if s, ok := v.(string); ok {
+			set[k] = s
+		}
+	}
+	return metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: labels.Set(set)})
+}
