@@ -1,0 +1,121 @@
+"""A sidecar for tests: it answers like the real one and keeps what it was sent."""
+
+import json
+import os
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent import futures
+
+import grpc
+import microserviceCommunication_pb2 as chain
+import microserviceCommunication_pb2_grpc as chain_grpc
+import pytest
+import rabbitMQ_pb2 as rabbit
+import rabbitMQ_pb2_grpc as rabbit_grpc
+from google.protobuf.empty_pb2 import Empty
+
+from dynamos import channel, signal_flow
+
+WAIT = 10.0
+"""Seconds after which a test stops to believe that something still comes."""
+
+
+class Sidecar:
+    """Listens on ``port`` from listen on; events arrive in the order of the calls."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.initialised: queue.Queue[rabbit.ChainRequest] = queue.Queue()
+        self.answers: queue.Queue[chain.MicroserviceCommunication] = queue.Queue()
+        self.stopped: queue.Queue[rabbit.StopRequest] = queue.Queue()
+        self._server: grpc.Server | None = None
+
+    def listen(self) -> None:
+        self._server = grpc.server(futures.ThreadPoolExecutor(4), options=channel.SERVER_OPTIONS)
+        chain_grpc.add_MicroserviceServicer_to_server(self, self._server)
+        rabbit_grpc.add_RabbitMQServicer_to_server(_Rabbit(self), self._server)
+        self._server.add_insecure_port(f"localhost:{self.port}")
+        self._server.start()
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.stop(0).wait()
+
+    def SendData(self, msComm: chain.MicroserviceCommunication, context: object) -> chain.ContinueReceiving:
+        self.answers.put(msComm)
+        return chain.ContinueReceiving()
+
+    def deliver(self, port: int, msComm: chain.MicroserviceCommunication) -> None:
+        """Give the message to the service on that port, as the first hop of a chain is given it."""
+        with channel.open_channel(f"localhost:{port}") as way:
+            chain_grpc.MicroserviceStub(way).SendData(msComm, wait_for_ready=True, timeout=WAIT)
+
+    def answer(self) -> chain.MicroserviceCommunication:
+        """What came out at the end of the chain."""
+        return self.answers.get(timeout=WAIT)
+
+
+class _Rabbit(rabbit_grpc.RabbitMQServicer):
+    def __init__(self, sidecar: Sidecar) -> None:
+        self.sidecar = sidecar
+
+    def InitRabbitForChain(self, request: rabbit.ChainRequest, context: object) -> Empty:
+        self.sidecar.initialised.put(request)
+        return Empty()
+
+    def StopReceivingRabbit(self, request: rabbit.StopRequest, context: object) -> Empty:
+        self.sidecar.stopped.put(request)
+        return Empty()
+
+
+def sql_message(query: str, correlation_id: str = "c-1") -> chain.MicroserviceCommunication:
+    """The message of a sqlDataRequest as an agent sends it to a Job."""
+    msComm = chain.MicroserviceCommunication(type="microserviceCommunication", request_type="sqlDataRequest")
+    msComm.original_request.Pack(rabbit.SqlDataRequest(type="sqlDataRequest", query=query, algorithm="average"))
+    msComm.request_metadata.correlation_id = correlation_id
+    msComm.request_metadata.return_address = "UVA-in"
+    msComm.traces["jsonTrace"] = json.dumps({"TraceID": "0af7" * 8, "SpanID": "b7ad" * 4}).encode()
+    msComm.traces["binaryTrace"] = b"\x00" * 29
+    return msComm
+
+
+@pytest.fixture
+def message() -> Callable[..., chain.MicroserviceCommunication]:
+    return sql_message
+
+
+@pytest.fixture
+def ports() -> range:
+    """Four ports in a row that nobody uses: of the sidecar and of the services after it."""
+    for first in range(20000 + os.getpid() % 2000 * 4, 32000, 4):
+        found = range(first, first + 4)
+        if all(_free(port) for port in found):
+            return found
+    raise RuntimeError("no four free ports in a row")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.fixture
+def silent_sidecar(ports: range) -> Iterator[Sidecar]:
+    """A sidecar that doesn't listen yet."""
+    sidecar = Sidecar(ports[0])
+    yield sidecar
+    sidecar.close()
+
+
+@pytest.fixture
+def sidecar(silent_sidecar: Sidecar) -> Sidecar:
+    silent_sidecar.listen()
+    return silent_sidecar
+
+
+@pytest.fixture(autouse=True)
+def fresh_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process is one service, except in tests: forget that an earlier one was released."""
+    monkeypatch.setattr(signal_flow, "_released", threading.Event())

@@ -1,0 +1,138 @@
+"""The connection to the next container of the Pod: a service, or the sidecar at the end of the chain."""
+
+import json
+import logging
+import threading
+from collections.abc import Mapping
+
+import grpc
+import health_pb2 as health
+import health_pb2_grpc as health_grpc
+import microserviceCommunication_pb2 as chain
+import microserviceCommunication_pb2_grpc as chain_grpc
+from google.protobuf.struct_pb2 import Struct
+
+from dynamos.base_client import BaseClient
+from dynamos.channel import MESSAGE_LIMIT, open_channel
+from dynamos.rabbit_client import RabbitClient
+
+READY_TIMEOUT = 20.0
+"""Seconds that the other end has to start listening. Less than the 30 s that an agent waits for an answer."""
+
+_LIMIT_MIB = MESSAGE_LIMIT >> 20
+
+
+class ChainError(Exception):
+    """A message can't be handed on; the text says which peer or which limit stands in the way."""
+
+
+class GRPCClient:
+    """One channel with a client for each thing that the other end offers: health, ms_comm, rabbit.
+
+    Making one doesn't wait: the channel connects in the background, and each call waits for it.
+    """
+
+    def __init__(self, grpc_addr: str, service_name: str) -> None:
+        self.grpc_addr = grpc_addr
+        self.channel = self.get_grpc_connection(grpc_addr)
+        self.ready = grpc.channel_ready_future(self.channel)
+        self.health = HealthClient(self.channel, service_name)
+        self.ms_comm = MicroserviceClient(self.channel, service_name)
+        self.rabbit = RabbitClient(self.channel, service_name)
+        self.ms_comm.ready, self.ms_comm.address = self.ready, grpc_addr
+
+    def get_grpc_connection(self, grpc_addr: str) -> grpc.Channel:
+        """A channel to ``grpc_addr`` (HOST:PORT) with the limits of the chain."""
+        return open_channel(grpc_addr)
+
+    def close_program(self) -> None:
+        """Close the channel. Calls under way end with an error."""
+        if not self.ready.done():
+            self.ready.cancel()
+        self.channel.close()
+
+
+class MicroserviceClient(BaseClient):
+    """Hands messages to the other end."""
+
+    def __init__(self, channel: grpc.Channel, service_name: str, logger: logging.Logger | None = None) -> None:
+        super().__init__(channel, service_name, logger)
+        self._stub = chain_grpc.MicroserviceStub(channel)
+        self._sent = threading.local()
+        self.ready: grpc.Future | None = None
+        self.address = "the next service"
+        self.answers_requester = False
+        """Set for the last service of a chain whose answer goes to the requester: a message
+        without ``result`` then gets its data as one (:func:`table`)."""
+
+    def send_data(
+        self, msComm: chain.MicroserviceCommunication, data: Struct | None, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        """Replace the message's data, add to its metadata, and hand it on.
+
+        Returns when the other end has handled it, and with it the rest of the chain. Raises ChainError if
+        there is no data, if the other end can't be reached within READY_TIMEOUT, if the message is too
+        large, or if the call fails.
+        """
+        if data is None:
+            raise ChainError(f"{self.service_name} has no data to send on")
+        msComm.data.CopyFrom(data)
+        for key, value in (metadata or {}).items():
+            msComm.metadata[key] = value
+        if self.answers_requester and not msComm.result:
+            msComm.result = table(msComm.data)
+        self.send(msComm)
+
+    def send(self, msComm: chain.MicroserviceCommunication) -> None:
+        """Hand the message on as it is. Raises what send_data raises."""
+        size = msComm.ByteSize()
+        if size > MESSAGE_LIMIT:
+            raise ChainError(
+                f"the message is too large: {size >> 20} MiB, and at most {_LIMIT_MIB} MiB can be sent; "
+                "select fewer rows or columns"
+            )
+        try:
+            if self.ready is not None:
+                self.ready.result(timeout=READY_TIMEOUT)
+            self._stub.SendData(msComm)
+        except grpc.FutureTimeoutError:
+            raise ChainError(f"{self.address} did not listen within {READY_TIMEOUT:.0f} s") from None
+        except grpc.RpcError as error:
+            raise ChainError(f"{self.address} refused the message: {error.code().name}: {error.details()}") from error
+        self._sent.by_this_thread = True
+
+    def take_sent(self) -> bool:
+        """Whether this thread has handed on a message since it last asked."""
+        sent: bool = getattr(self._sent, "by_this_thread", False)
+        self._sent.by_this_thread = False
+        return sent
+
+
+class HealthClient(BaseClient):
+    """Asks the other end whether it serves."""
+
+    def __init__(self, channel: grpc.Channel, service_name: str, logger: logging.Logger | None = None) -> None:
+        super().__init__(channel, service_name, logger)
+        self._stub = health_grpc.HealthStub(channel)
+
+    def check_health(self, timeout: float = READY_TIMEOUT) -> int | None:
+        """Its status (1 is SERVING) as soon as it listens, or None if it does not within ``timeout`` seconds."""
+        request = health.HealthCheckRequest(service=self.service_name)
+        try:
+            status: int = self._stub.Check(request, timeout=timeout, wait_for_ready=True).status
+        except grpc.RpcError as error:
+            self.logger.warning("no health status: %s", error.code().name)
+            return None
+        return status
+
+
+def table(data: Struct) -> bytes:
+    """The data as the platform's tables are answered: a JSON array of rows of strings, column names first."""
+    columns = {name: [_text(value) for value in column.list_value.values] for name, column in data.fields.items()}
+    rows = [list(columns), *(list(row) for row in zip(*columns.values(), strict=False))]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _text(value: object) -> str:
+    kind = value.WhichOneof("kind")  # type: ignore[attr-defined]
+    return "" if kind in (None, "null_value") else str(getattr(value, kind))

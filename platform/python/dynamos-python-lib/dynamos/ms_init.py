@@ -1,0 +1,171 @@
+"""Find the service's place in its chain, connect it, and take it down again. Begin with NewConfiguration."""
+
+import os
+import signal
+import threading
+from typing import Any
+
+import microserviceCommunication_pb2 as chain
+
+from dynamos import signal_flow
+from dynamos.grpc_client import ChainError, GRPCClient
+from dynamos.grpc_server import GRPCServer
+from dynamos.handler import Handler, call
+from dynamos.logger import InitLogger
+from dynamos.service_metadata import ERROR
+from dynamos.tracer import parent_context
+
+MESSAGE_TYPE = "microserviceCommunication"
+
+logger = InitLogger()
+_functions: dict[str, Handler] = {}
+
+
+def register_function(name: str, handler: Handler) -> None:
+    """Remember a function under a name, for get_and_call_function."""
+    _functions[name] = handler
+
+
+def get_and_call_function(name: str, msComm: chain.MicroserviceCommunication, ctx: Any) -> Any:
+    """Call the function of that name. Raises ValueError if there is none."""
+    if name not in _functions:
+        raise ValueError(f"no function is registered as {name!r}")
+    return call(_functions[name], msComm, ctx)
+
+
+def request_handler(msComm: chain.MicroserviceCommunication) -> None:
+    """Give a message to the function ``callback`` with the trace context that the message carries.
+
+    Raises ValueError for a message that is not one of a chain.
+    """
+    check_type(msComm)
+    get_and_call_function("callback", msComm, parent_context(msComm.traces))
+
+
+class Configuration:
+    """One service in its chain: its server, the way to the next, and the sidecar if it talks to that.
+
+    ``rabbit_msg_client`` is the connection to the sidecar; the first service has it, and the last.
+    ``next_client`` leads to the next service, from the last one to the sidecar.
+    """
+
+    def __init__(
+        self,
+        job_name: str,
+        port: int,
+        first_service: bool,
+        last_service: bool,
+        service_name: str,
+        ms_message_handler: Handler,
+    ) -> None:
+        self.job_name = job_name
+        self.Port = port
+        self.first_service = first_service
+        self.last_service = last_service
+        self.service_name = service_name
+        self.ms_message_handler = ms_message_handler
+        self.rabbit_msg_client: GRPCClient | None = None
+        self.next_client: GRPCClient
+        self.grpc_server: GRPCServer
+
+    def receive(self, msComm: chain.MicroserviceCommunication) -> None:
+        """Handle one message, however it ends: the requester gets an answer or the error.
+
+        A message that failed before is handed on without asking the handler. If the handler raises, or
+        the message can't be sent, the error is sent to the end of the chain instead. Raises ChainError
+        only if that is impossible too; the caller then knows that the message went nowhere.
+        """
+        if msComm.metadata.get(ERROR):
+            self._fail(msComm, msComm.metadata[ERROR])
+            return
+        self.next_client.ms_comm.take_sent()
+        try:
+            check_type(msComm)
+            call(self.ms_message_handler, msComm, parent_context(msComm.traces))
+        except Exception as error:
+            logger.exception("request %s failed", msComm.request_metadata.correlation_id)
+            if self.next_client.ms_comm.take_sent():  # the answer is out; there is no second one
+                signal_flow.release()
+                return
+            self._fail(msComm, f"{self.service_name}: {str(error) or type(error).__name__}")
+
+    def _fail(self, msComm: chain.MicroserviceCommunication, text: str) -> None:
+        failed = chain.MicroserviceCommunication()
+        msComm.ClearField("data")  # before the copy: it may be large
+        failed.CopyFrom(msComm)
+        failed.ClearField("result")
+        failed.metadata[ERROR] = text
+        try:
+            self.next_client.ms_comm.send(failed)
+        except ChainError as error:
+            raise ChainError(f"{text} (and {error})") from error
+        finally:
+            signal_flow.release()  # the handler gave up, and nobody else would end main's wait
+
+    def stop(self, sleep_time: float = 2) -> None:
+        """End the service: finish calls under way (``sleep_time`` seconds at most), then close everything.
+
+        The last service of a chain also ends the sidecar.
+        """
+        self.grpc_server.stop(sleep_time)
+        if self.last_service and self.rabbit_msg_client is not None:
+            self.rabbit_msg_client.rabbit.stop()
+        for client in {self.next_client, self.rabbit_msg_client} - {None}:
+            client.close_program()
+
+
+def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Handler) -> Configuration:
+    """Take the service's place in its chain, which the environment tells.
+
+    DESIGNATED_GRPC_PORT is its own port, FIRST and LAST are 1 or 0, JOB_NAME the Job's queue, SIDECAR_PORT
+    where the sidecar listens; ``grpc_addr`` is what comes before a port, "localhost:". Messages may arrive
+    before this returns, so a handler that needs the Configuration waits for an event that main sets
+    afterwards (see the package's example). SIGTERM then ends main's wait, so that it stops the service.
+
+    Raises ValueError if the environment is incomplete, RuntimeError if the port is taken, grpc.RpcError
+    if the sidecar doesn't answer the first service.
+    """
+    port = _number("DESIGNATED_GRPC_PORT")
+    first, last = _number("FIRST") > 0, _number("LAST") > 0
+    job_name = get_env_var("JOB_NAME") or ""
+    if not job_name:
+        raise ValueError("environment variable JOB_NAME is not set")
+    config = Configuration(job_name, port, first, last, service_name, ms_message_handler)
+    sidecar = GRPCClient(f"{grpc_addr}{_number('SIDECAR_PORT')}", service_name) if first or last else None
+    config.rabbit_msg_client = sidecar
+    config.next_client = sidecar if last and sidecar else GRPCClient(f"{grpc_addr}{port + 1}", service_name)
+    # A data provider's last service feeds another Job, which would be sent every value twice.
+    provider = (get_env_var("AGENT_ROLE") or "").lower() == "dataprovider"
+    config.next_client.ms_comm.answers_requester = last and not provider
+    register_function("callback", ms_message_handler)
+    config.grpc_server = GRPCServer(f"{grpc_addr}{port}", config.receive)
+    _stop_on_sigterm()
+    if first and sidecar:
+        sidecar.rabbit.initialize_rabbit(job_name, port)
+    return config
+
+
+def check_type(msComm: chain.MicroserviceCommunication) -> None:
+    """Raise ValueError unless the message is one of a chain."""
+    if msComm.type != MESSAGE_TYPE:
+        raise ValueError(f"message of type {msComm.type!r}, expected {MESSAGE_TYPE!r}")
+
+
+def get_env_var(var_name: str) -> str | None:
+    """The environment variable, or None."""
+    return os.getenv(var_name)
+
+
+def _number(var_name: str) -> int:
+    value = get_env_var(var_name)
+    try:
+        return int(value or "")
+    except ValueError:
+        raise ValueError(f"environment variable {var_name} is {value!r}, expected a number") from None
+
+
+def _stop_on_sigterm() -> None:
+    # Without a handler the kernel ignores SIGTERM for a container's first process, and the Pod's end
+    # takes the whole grace period of 30 s.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=signal_flow.release).start())

@@ -1,0 +1,73 @@
+"""Spans where somebody collects them, nothing where nobody does."""
+
+import queue
+import subprocess
+import sys
+from concurrent import futures
+
+import grpc
+import pytest
+from opentelemetry import trace
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+from dynamos.tracer import InitTracer, parent_context
+
+IDS = b'{"TraceID": "0af7651916cd43dd8448eb211c80319c", "SpanID": "b7ad6b7169203331"}'
+
+
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+    def __init__(self) -> None:
+        self.spans: queue.Queue[object] = queue.Queue()
+
+    def Export(self, request, context):
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    self.spans.put(span)
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+@pytest.fixture
+def collector(ports):
+    collector = Collector()
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
+    server.add_insecure_port(f"localhost:{ports[0]}")
+    server.start()
+    yield collector
+    server.stop(0).wait()
+
+
+def test_spans_continue_the_trace_of_the_message(collector, ports):
+    tracer = InitTracer("sql-query", f"http://localhost:{ports[0]}")
+    with tracer.start_as_current_span("query", context=parent_context({"jsonTrace": IDS})) as span:
+        assert span is not None
+    trace.get_tracer_provider().force_flush()
+    sent = collector.spans.get(timeout=5)
+    assert sent.name == "query"
+    assert sent.trace_id.hex() == "0af7651916cd43dd8448eb211c80319c"
+    assert sent.parent_span_id.hex() == "b7ad6b7169203331"
+
+
+@pytest.mark.parametrize("host", ["localhost:1", "http://localhost:1", "no-such-host.invalid:4317"])
+def test_without_a_collector_the_block_runs_all_the_same(host):
+    with InitTracer("sql-query", host).start_as_current_span("query") as span:
+        ran = True
+    assert ran
+    assert span is None
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"{}", b"[]", b'{"TraceID": "zz", "SpanID": "1"}', b"\xff"])
+def test_a_broken_trace_is_no_reason_to_fail(text):
+    assert parent_context({"jsonTrace": text}) is None
+
+
+def test_a_service_does_not_import_open_telemetry_before_it_is_needed():
+    program = (
+        "import sys; from dynamos.tracer import InitTracer; import dynamos.ms_init, dynamos.dataframe;"
+        "InitTracer('a', 'localhost:1').active;"
+        "print([m for m in sys.modules if m.split('.')[0] in ('opentelemetry', 'pandas', 'numpy')])"
+    )
+    paths = {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program], env=paths, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"

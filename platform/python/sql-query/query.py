@@ -1,0 +1,187 @@
+"""Run one SQL query over a party's tables: reading only, those tables only, within limits.
+
+The dialect is SQLite's. Which tables and columns a query needs is SQLite's to say as well: the query is
+compiled, each table that it misses is created empty, and the authorizer notes each column that it
+reads; then only those columns are filled. So any spelling works that SQLite understands (letter case,
+comma joins, subqueries, CTEs), and no value is loaded that the query doesn't read.
+"""
+
+import re
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dynamos.dataframe import add_column, unique_names
+from dynamos.service_metadata import RESERVED
+from google.protobuf.struct_pb2 import Struct
+
+from tables import DatasetError, Tables
+
+HEAP_LIMIT = 1 << 30
+"""Bytes that SQLite may use: the tables, and what sorting and grouping need."""
+
+STEPS_BETWEEN_CHECKS = 20_000
+"""SQLite instructions between two looks at the clock: about 1 ms."""
+
+ROWS_AT_ONCE = 2_000
+
+_MISSING_TABLE = re.compile(r"no such table: (?:main\.)?(.*)", re.DOTALL)
+_READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+_ACTIONS = {
+    getattr(sqlite3, name): name.removeprefix("SQLITE_").replace("_", " ")
+    for name in dir(sqlite3)
+    if re.fullmatch(r"SQLITE_(CREATE|DROP|ALTER|REINDEX|ANALYZE|INSERT|UPDATE|DELETE)\w*", name)
+    or name in ("SQLITE_PRAGMA", "SQLITE_ATTACH", "SQLITE_DETACH", "SQLITE_TRANSACTION", "SQLITE_SAVEPOINT")
+}
+
+
+class QueryError(Exception):
+    """The query can't be answered; the text is for the one who asked."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one query may use."""
+
+    seconds: float
+    values: int  # of the result, rows times columns
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer by columns; names are unique (:func:`dynamos.dataframe.unique_names`)."""
+
+    names: list[str]
+    columns: list[Sequence[Any]]
+
+    def to_protobuf(self) -> tuple[Struct, dict[str, str]]:
+        """As the data and the column types of a message, the same that pandas would have given.
+
+        Whole numbers are int64, numbers with a decimal or with a NULL among them float64 (NULL is ``nan``),
+        everything else is object (NULL is ``None``).
+        """
+        data = Struct()
+        types = {}
+        for name, column in zip(self.names, self.columns, strict=True):
+            dtype, texts = _as_pandas(column)
+            add_column(data, name, texts)
+            if name not in RESERVED:
+                types[name] = dtype
+        return data, types
+
+
+def run(query: str, tables: Tables, limits: Limits) -> Result:
+    """Answer the query. Raises QueryError for what is wrong with it, DatasetError for a broken file."""
+    guard = _Guard(time.monotonic() + limits.seconds)
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        if not query.strip():
+            raise QueryError("the query is empty")
+        connection.execute(f"PRAGMA hard_heap_limit={HEAP_LIMIT}")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        connection.set_progress_handler(guard.late, STEPS_BETWEEN_CHECKS)
+        cursor = _execute(connection, guard, query, tables)
+        if cursor.description is None:
+            raise QueryError("the query gives no table; it must be one SELECT")
+        names = unique_names(column[0] for column in cursor.description)
+        return Result(names, _fetch(cursor, len(names), limits.values))
+    except DatasetError:
+        raise
+    except (sqlite3.Error, sqlite3.Warning, MemoryError, ValueError) as error:
+        raise QueryError(guard.explain(error, limits)) from error
+    finally:
+        connection.close()
+
+
+def _execute(connection: sqlite3.Connection, guard: "_Guard", query: str, tables: Tables) -> sqlite3.Cursor:
+    while missing := _missing_table(connection, guard, query):
+        table = tables.find(missing)
+        if table is None:
+            known = ", ".join(tables.names) or "none"
+            raise QueryError(f"no such table: {missing} (tables here: {known})")
+        tables.create(connection, table)
+        guard.tables[table.lower()] = table
+    for table in guard.tables.values():
+        tables.fill(connection, table, guard.read[table.lower()])
+    connection.set_authorizer(guard.authorize)
+    return connection.execute(query)
+
+
+def _missing_table(connection: sqlite3.Connection, guard: "_Guard", query: str) -> str | None:
+    """Compile the query; the name of a table that it needs and that isn't there yet, if any."""
+    connection.set_authorizer(guard.authorize)
+    try:
+        connection.execute("EXPLAIN " + query)
+    except sqlite3.OperationalError as error:
+        if missing := _MISSING_TABLE.fullmatch(str(error)):
+            return missing[1]
+        raise
+    finally:
+        connection.set_authorizer(None)
+    return None
+
+
+def _fetch(cursor: sqlite3.Cursor, width: int, limit: int) -> list[Sequence[Any]]:
+    rows: list[tuple[Any, ...]] = []
+    while batch := cursor.fetchmany(ROWS_AT_ONCE):
+        rows += batch
+        if len(rows) * width > limit:
+            raise QueryError(
+                f"the result has more than {limit:,} values; select fewer columns or rows, or set a LIMIT"
+            )
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+class _Guard:
+    """Allows reading the created tables until the deadline; notes what is read and what it refused."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.tables: dict[str, str] = {}  # lower-case name to name
+        self.read: defaultdict[str, set[str]] = defaultdict(set)  # columns, by lower-case name of the table
+        self.refused = ""
+
+    def authorize(
+        self, action: int, first: str | None, second: str | None, schema: str | None, trigger: str | None
+    ) -> int:
+        """SQLite asks this for each thing that a query does, while it compiles the query."""
+        if action == sqlite3.SQLITE_READ:  # first is the table, second the column
+            table = (first or "").lower()
+            if schema is None or table in self.tables:  # without a schema: a name that the query itself defines
+                self.read[table].add(second or "")
+                return sqlite3.SQLITE_OK
+            self.refused = f"reading {first} is not allowed"
+        elif action == sqlite3.SQLITE_FUNCTION and second == "load_extension":
+            self.refused = "load_extension is not allowed"
+        elif action in _READING:
+            return sqlite3.SQLITE_OK
+        elif action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
+            # SQLite is about to make a table of a table-valued function (json_each, pragma_...).
+            self.refused = "only the datasets' tables can be read"
+        else:
+            self.refused = f"only reading is allowed, not {_ACTIONS.get(action, 'this statement')}"
+        return sqlite3.SQLITE_DENY
+
+    def late(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    def explain(self, error: BaseException, limits: Limits) -> str:
+        if self.refused:
+            return self.refused
+        if self.late() and "interrupted" in str(error):
+            return f"the query takes longer than {limits.seconds:g} s"
+        if isinstance(error, MemoryError):
+            return f"the query needs more than {HEAP_LIMIT >> 20} MiB of memory"
+        return str(error)
+
+
+def _as_pandas(column: Sequence[Any]) -> tuple[str, Iterator[str]]:
+    kinds = set(map(type, column))
+    if kinds == {int}:
+        return "int64", map(str, column)
+    if kinds & {int, float} and kinds <= {int, float, type(None)}:
+        return "float64", ("nan" if value is None else str(float(value)) for value in column)
+    return "object", map(str, column)
