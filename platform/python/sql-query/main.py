@@ -7,18 +7,18 @@ from typing import Any
 
 import microserviceCommunication_pb2 as chain
 import rabbitMQ_pb2 as rabbit
+
 from dynamos.logger import InitLogger
 from dynamos.ms_init import Configuration, NewConfiguration
 from dynamos.signal_flow import signal_continuation, signal_wait
 from dynamos.tracer import InitTracer
-
 from query import Limits, run
 from tables import Tables
 
 if os.getenv("ENV") == "PROD":
     import config_prod as config
 else:
-    import config_local as config
+    import config_local as config  # type: ignore[no-redef]
 
 logger = InitLogger()
 tracer = InitTracer(config.service_name, config.tracing_host)

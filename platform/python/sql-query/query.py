@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dynamos.dataframe import add_column, unique_names
-from dynamos.service_metadata import RESERVED
 from google.protobuf.struct_pb2 import Struct
 
+from dynamos.dataframe import add_column, unique_names
+from dynamos.service_metadata import RESERVED
 from tables import DatasetError, Tables
 
 HEAP_LIMIT = 1 << 30
@@ -129,9 +129,7 @@ def _fetch(cursor: sqlite3.Cursor, width: int, limit: int) -> list[Sequence[Any]
     while batch := cursor.fetchmany(ROWS_AT_ONCE):
         rows += batch
         if len(rows) * width > limit:
-            raise QueryError(
-                f"the result has more than {limit:,} values; select fewer columns or rows, or set a LIMIT"
-            )
+            raise QueryError(f"the result has more than {limit:,} values; select fewer columns or rows, or set a LIMIT")
     return list(zip(*rows, strict=True)) if rows else [()] * width
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 import grpc
 import health_pb2 as health
@@ -59,7 +60,7 @@ class MicroserviceClient(BaseClient):
         super().__init__(channel, service_name, logger)
         self._stub = chain_grpc.MicroserviceStub(channel)
         self._sent = threading.local()
-        self.ready: grpc.Future | None = None
+        self.ready: grpc.Future[Any] | None = None
         self.address = "the next service"
         self.answers_requester = False
         """Set for the last service of a chain whose answer goes to the requester: a message

@@ -110,8 +110,9 @@ class Configuration:
         self.grpc_server.stop(sleep_time)
         if self.last_service and self.rabbit_msg_client is not None:
             self.rabbit_msg_client.rabbit.stop()
-        for client in {self.next_client, self.rabbit_msg_client} - {None}:
-            client.close_program()
+        self.next_client.close_program()
+        if self.rabbit_msg_client is not None:
+            self.rabbit_msg_client.close_program()
 
 
 def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Handler) -> Configuration:

@@ -6,7 +6,6 @@ and only then imports them.
 """
 
 import json
-import logging
 import socket
 import sys
 import threading
@@ -101,7 +100,7 @@ def pretty_print_span_context(span: Any) -> None:
     if span is None:
         return
     context = span.get_span_context()
-    logging.getLogger(logger.name).info("trace %032x span %016x", context.trace_id, context.span_id)
+    logger.info("trace %032x span %016x", context.trace_id, context.span_id)
 
 
 def _answers(tracing_host: str) -> bool:

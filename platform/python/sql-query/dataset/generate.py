@@ -132,10 +132,10 @@ def tables(party: Party) -> tuple[list[Row], list[Row]]:
         teaches = function in ("HGL", "UHD", "UD", "DOC")
         bko = teaches and draw.chance(party.teaching_qualified)
         sko = bko and draw.chance(0.12)
-        persons.append(
-            [party.name, str(number), gender, str(born), draw.of(party.nationalities)]
-            + [str(int(bko)), str(int(sko)), str(REFERENCE_DATE)]
-        )
+        persons.append([
+            party.name, str(number), gender, str(born), draw.of(party.nationalities),
+            str(int(bko)), str(int(sko)), str(REFERENCE_DATE),
+        ])  # fmt: skip
         appointments.extend(appointments_of(draw, party, number, function, born))
     return persons, appointments
 

@@ -9,8 +9,9 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
-import generate
 import pytest
+
+import generate
 
 FOLDER = Path(generate.__file__).resolve().parent.parent
 

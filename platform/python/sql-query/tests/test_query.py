@@ -100,7 +100,7 @@ def test_a_result_has_so_many_values(tables):
 
 
 def test_memory_has_an_end(tables):
-    with pytest.raises(QueryError, match="too big|MiB of memory"):
+    with pytest.raises(QueryError, match=r"too big|MiB of memory"):
         run("SELECT length(zeroblob(2000000000) || zeroblob(2000000000))", tables, LIMITS)
 
 

@@ -54,9 +54,7 @@ def test_a_request_is_answered_and_the_container_ends(sidecar, ports, service, m
     columns = {name: list(column) for name, column in answer.data.items()}
     assert set(columns) == {"Geslacht", "Salschal"}
     assert len(columns["Geslacht"]) == len(columns["Salschal"]) == 10_838
-    men = [int(scale) for gender, scale in zip(*columns.values(), strict=True) if gender == "M"] or [
-        int(scale) for scale, gender in zip(*columns.values(), strict=True) if gender == "M"
-    ]
+    men = [int(scale) for gender, scale in zip(columns["Geslacht"], columns["Salschal"], strict=True) if gender == "M"]
     assert f"{sum(men) / len(men):.3f}" == "10.596"
     assert dict(answer.metadata) == {"Geslacht": "object", "Salschal": "int64"}
     assert answer.original_request == sent.original_request
