@@ -70,3 +70,11 @@ def test_the_means_that_the_scenarios_expect_follow_from_the_files(parties):
     means = (Fraction(sum(scales[key]), len(scales[key])) for key in ("M", "V"))
     found = tuple(str(Decimal(round(mean * 1000)) / 1000) for mean in means)
     assert tuple(map(Decimal, found)) == tuple(map(Decimal, MEANS[parties]))
+
+
+@pytest.mark.parametrize(("scenario", "parties"), [("compute-to-data", ("UVA",)), ("data-through-ttp", ("UVA", "VU"))])
+def test_the_scenarios_expect_these_means(scenario, parties):
+    text = (FOLDER.parent.parent / "scenarios" / f"{scenario}.yaml").read_text()
+    men, women = MEANS[parties]
+    assert f"avg_salary_scale_men: {men}, avg_salary_scale_women: {women}" in text
+    assert f"dataProviders: [{', '.join(parties)}]" in text
