@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -40,6 +41,7 @@ func printError(w io.Writer, err error) {
 
 // screen shows the events of a bring-up.
 type screen struct {
+	mu      sync.Mutex // reports come from several goroutines
 	w       io.Writer
 	tty     bool
 	width   int
@@ -63,6 +65,8 @@ func newScreen(w io.Writer) *screen {
 
 // show prints one event.
 func (s *screen) show(e *control.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := time.Now()
 	switch e.Kind {
 	case control.Event_NOTE:

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dynsandbox/dynsandbox/internal/engine"
+	"github.com/dynsandbox/dynsandbox/internal/progress"
+)
+
+func newSetup(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "setup",
+		Short: "Make sure that a Docker engine answers",
+		Long: `setup installs a Docker engine where there is none (on Debian and Ubuntu, as root) and starts it where none
+answers, with systemd or without. Elsewhere it says what to install. Where an engine answers it does nothing.`,
+		Example: `  sudo dynsandbox setup`,
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			view := newScreen(g.err)
+			notes, err := engine.Setup(progress.With(cmd.Context(), view.reporter("setup")), nil)
+			view.clear()
+			for _, n := range notes {
+				fmt.Fprintln(g.out, n)
+			}
+			return err
+		},
+	}
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dynsandbox/dynsandbox/sandbox"
+)
+
+func newUp(g *global) *cobra.Command {
+	var opts sandbox.UpOptions
+	var settings sandbox.Settings
+	var attach, dryRun bool
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Bring the platform up, or to its desired state",
+		Long: `up brings the platform of a workspace up on this machine and returns when it is ready, with the result of one
+scenario. What is there already is kept: run again on a running sandbox it changes nothing, and after Ctrl-C,
+a kill or a reboot it goes on where it stopped.
+
+The workspace is a folder laid out like a DYNAMOS checkout. By default it is the one that this folder lies in, or
+its platform/ folder (the reference platform); a sandbox keeps its workspace until it is purged.
+
+The work is done by a session process in the background, which stays and owns the config store. Ctrl-C asks it to
+stop at a safe point; a second Ctrl-C leaves at once.`,
+		Example: `  dynsandbox up
+  dynsandbox up --workspace ~/src/DYNAMOS --name upstream
+  dynsandbox up -o json --no-scenario`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			st, err := g.state()
+			if err != nil {
+				return err
+			}
+			dir, err := os.Getwd()
+			if err != nil {
+				return err
+			}
+			if dryRun {
+				plan, err := sandbox.DryRun(cmd.Context(), st, settings, dir, opts.Strict)
+				if err != nil {
+					return err
+				}
+				if g.output == "json" {
+					return printJSON(g.out, plan)
+				}
+				return plan.WriteText(g.out)
+			}
+			return g.up(cmd.Context(), st, settings, dir, opts, attach)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&settings.Workspace, "workspace", "", "the workspace (default: found from the current folder)")
+	f.StringVar(&settings.NodeImage, "node-image", "", "node image of the cluster (default: what kind pins, or one built here)")
+	f.BoolVar(&settings.Offline, "offline", false, "never pull an image")
+	f.IntVar(&settings.HTTPPort, "port", 0, "loopback port of the HTTP entry (default: 8080, or a free one)")
+	f.BoolVar(&opts.Strict, "strict", false, "refuse launch files that only have warnings")
+	f.BoolVar(&opts.NoScenario, "no-scenario", false, "leave out the scenario at the end")
+	f.BoolVar(&attach, "attach", false, "stay, and show what happens in the session")
+	f.BoolVar(&dryRun, "dry-run", false, "check the workspace and say what would be brought up; change nothing")
+	g.outputFlag(c)
+	return c
+}
+
+func (g *global) up(ctx context.Context, st sandbox.State, settings sandbox.Settings, dir string, opts sandbox.UpOptions, attach bool) error {
+	if err := sandbox.Configure(st, settings, dir); err != nil {
+		return err
+	}
+	client, err := sandbox.Ensure(ctx, st)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	view := newScreen(g.err)
+	began := time.Now()
+
+	// The showing goes on while the session comes to a safe point; a second Ctrl-C ends it.
+	showing, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	go func() {
+		select {
+		case <-showing.Done():
+			return
+		case <-ctx.Done():
+		}
+		fmt.Fprintln(g.err, "\nstopping at a safe point (Ctrl-C again leaves at once)")
+		if running, err := client.CancelUp(showing); err != nil || !running {
+			leave()
+			return
+		}
+		again, stop := nextInterrupt()
+		defer stop()
+		select {
+		case <-again:
+			leave()
+		case <-showing.Done():
+		}
+	}()
+	summary, err := client.Up(showing, opts, view.show)
+	view.clear()
+	if err != nil {
+		return err
+	}
+	if summary == nil {
+		return errors.New("the session ended the bring-up without saying what came of it")
+	}
+	if g.output == "json" {
+		if err := printJSON(g.out, summary); err != nil {
+			return err
+		}
+	} else if err := summary.WriteText(g.out, time.Since(began)); err != nil {
+		return err
+	}
+	if failed := summary.Failed(); failed != nil {
+		return alreadyShown{failed}
+	}
+	if attach {
+		err := client.Events(ctx, view.show)
+		if ctx.Err() != nil {
+			return nil // Ctrl-C only detaches: the sandbox goes on
+		}
+		return err
+	}
+	return nil
+}

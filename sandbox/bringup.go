@@ -1,0 +1,149 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/cluster/broker"
+	"github.com/dynsandbox/dynsandbox/cluster/nodeimage"
+	"github.com/dynsandbox/dynsandbox/images"
+	"github.com/dynsandbox/dynsandbox/internal/engine"
+	"github.com/dynsandbox/dynsandbox/sandbox/control"
+)
+
+// bringUp is one run of the phases. Its fields are filled by the phases in the order of their needs.
+type bringUp struct {
+	session *session
+	opts    UpOptions
+	feed    *feed
+	record  Record
+	cache   string
+	began   time.Time
+
+	workspace *workspace            // read
+	network   cluster.Network       // network
+	node      nodeimage.Choice      // node-image
+	cluster   *cluster.Cluster      // cluster-config, once the network and the node image are known
+	rabbit    images.Choice         // broker-image
+	broker    broker.Broker         // broker
+	built     map[name.Tag]v1.Image // build
+	client    *cluster.Client       // cluster
+	replayed  *ReplayReport         // scenario
+}
+
+func newBringUp(s *session, opts UpOptions, f *feed) *bringUp {
+	return &bringUp{session: s, opts: opts, feed: f, began: time.Now()}
+}
+
+// plan is the whole bring-up. A new phase is one entry here and one file beside it.
+func (b *bringUp) plan() *plan {
+	return &plan{
+		phases: []Phase{
+			{Name: "read", Do: b.read},
+			{Name: "network", Needs: []string{"read"}, Do: b.ensureNetwork},
+			{Name: "config-store", Needs: []string{"network"}, Do: b.startStore},
+			{Name: "launch-files", Needs: []string{"config-store"}, Do: b.applyLaunchFiles},
+			{Name: "node-image", Needs: []string{"read"}, Do: b.resolveNodeImage},
+			{Name: "cluster", Needs: []string{"network", "node-image", "launch-files"}, Met: b.clusterRuns, Do: b.startCluster, Whole: true},
+			{Name: "broker-image", Needs: []string{"read"}, Do: b.resolveBrokerImage},
+			{Name: "broker", Needs: []string{"network", "broker-image"}, Do: b.startBroker},
+			{Name: "build", Needs: []string{"read"}, Met: b.imagesStand, Do: b.build},
+			{Name: "load", Needs: []string{"build", "network", "node-image"}, Met: b.imagesStand, Do: b.load},
+			{Name: "deploy", Needs: []string{"cluster", "load", "broker", "launch-files"}, Do: b.deploy},
+			{Name: "entry", Needs: []string{"cluster"}, Do: b.openEntry},
+			{Name: "ready", Needs: []string{"deploy"}, Do: b.awaitReady},
+			{Name: "scenario", Needs: []string{"ready", "entry"}, Met: b.scenarioPassed, Do: b.runScenario},
+		},
+		emit:   b.feed.phase,
+		update: b.feed.progress,
+	}
+}
+
+// run runs the plan and, when all went well, ends the feed with the summary.
+func (b *bringUp) run(ctx context.Context, p *plan) error {
+	var err error
+	if b.record, err = b.session.state.Read(); err != nil {
+		return err
+	}
+	if b.cache, err = CacheDir(); err != nil {
+		return err
+	}
+	if err := p.run(ctx); err != nil {
+		return err
+	}
+	summary, err := json.Marshal(b.summary())
+	if err != nil {
+		return err
+	}
+	b.feed.add(&control.Event{Kind: control.Event_READY, Text: string(summary)})
+	return nil
+}
+
+// remember changes the sandbox's record, in memory and on disk.
+func (b *bringUp) remember(change func(*Record)) error {
+	b.session.mu.Lock()
+	defer b.session.mu.Unlock()
+	change(&b.record)
+	return b.session.state.Write(b.record)
+}
+
+// ensureNetwork is the phase "network".
+func (b *bringUp) ensureNetwork(ctx context.Context) (string, error) {
+	var err error
+	if b.network, err = cluster.EnsureNetwork(ctx, b.session.docker, b.session.state.Name); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s %s", b.network.Name, b.network.Subnet), nil
+}
+
+// resolveNodeImage is the phase "node-image".
+func (b *bringUp) resolveNodeImage(ctx context.Context) (string, error) {
+	var err error
+	builder := nodeImages(b.session.docker, b.cache)
+	if b.node, err = builder.Resolve(ctx, b.record.NodeImage, b.record.Offline); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s (%s)", b.node.Ref, b.node.Source), nil
+}
+
+// resolveBrokerImage is the phase "broker-image".
+func (b *bringUp) resolveBrokerImage(ctx context.Context) (string, error) {
+	var err error
+	if b.rabbit, err = b.thirdParty().Resolve(ctx, brokerImage); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s (%s)", b.rabbit.Ref, b.rabbit.Source), nil
+}
+
+// brokerImage is what upstream's chart runs.
+const brokerImage = "rabbitmq:3-management"
+
+// startBroker is the phase "broker".
+func (b *bringUp) startBroker(ctx context.Context) (string, error) {
+	var err error
+	b.broker, err = broker.Ensure(ctx, b.session.docker, broker.Config{
+		Sandbox: b.session.state.Name, Image: b.rabbit.Ref, Network: b.network.Name, Address: b.network.Broker,
+		Password: b.record.BrokerPassword,
+	})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("at %s on the network, 127.0.0.1:%d here", b.broker.Address, b.broker.HostPort), nil
+}
+
+// errNotReady is returned to those who ask a session for what only a ready platform has.
+var errNotReady = errors.New("the platform isn't up: run `dynsandbox up`")
+
+func nodeImages(docker engineClient, cache string) *nodeimage.Builder {
+	return &nodeimage.Builder{Cache: filepath.Join(cache, "node-image"), Docker: docker, Install: func(ctx context.Context, pkgs ...string) error {
+		return engine.InstallPackages(ctx, nil, pkgs...)
+	}}
+}

@@ -1,0 +1,85 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"github.com/docker/docker/client"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
+)
+
+// engineClient is what this package asks of the Docker engine.
+type engineClient = *client.Client
+
+// describe returns the sandbox's cluster as it should be; whether it exists is its own to say.
+func (b *bringUp) describe() (*cluster.Cluster, error) {
+	return cluster.New(b.session.docker, cluster.Config{
+		Sandbox:           b.session.state.Name,
+		NodeImage:         b.node.Ref,
+		KubernetesVersion: b.node.KubernetesVersion,
+		Network:           b.network,
+		StateDir:          b.session.state.Dir,
+		LaunchDir:         b.session.state.launchFiles(),
+	})
+}
+
+// clusterRuns is the check of the phase "cluster".
+func (b *bringUp) clusterRuns(ctx context.Context) (bool, error) {
+	c, err := b.describe()
+	if err != nil {
+		return false, err
+	}
+	state, err := c.State(ctx)
+	if err != nil || state != cluster.Running {
+		return false, err
+	}
+	if b.client, err = c.Client(); err != nil {
+		return false, err
+	}
+	// It runs; an API server that doesn't answer yet is Start's to wait for.
+	return c.APIReady(ctx) == nil, nil
+}
+
+// startCluster is the phase "cluster": it creates the cluster, or starts a stopped one.
+func (b *bringUp) startCluster(ctx context.Context) (string, error) {
+	c, err := b.describe()
+	if err != nil {
+		return "", err
+	}
+	state, err := c.State(ctx)
+	if err != nil {
+		return "", err
+	}
+	verb := "started"
+	switch state {
+	case cluster.Running, cluster.Stopped:
+		err = c.Start(ctx)
+	default:
+		verb = "created"
+		err = c.Create(ctx)
+	}
+	if err != nil {
+		return "", err
+	}
+	if b.client, err = c.Client(); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s %s, Kubernetes %s", verb, cluster.NodeName(b.session.state.Name), c.KubernetesVersion()), nil
+}
+
+// liveDialer reaches the cluster that runs now: it may be created anew while the entry stays open.
+type liveDialer struct {
+	current *atomic.Pointer[cluster.Client]
+}
+
+func (d liveDialer) DialService(ctx context.Context, namespace, service string, port int) (net.Conn, error) {
+	c := d.current.Load()
+	if c == nil {
+		return nil, errors.New("the cluster isn't up")
+	}
+	return c.DialService(ctx, namespace, service, port)
+}

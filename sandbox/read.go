@@ -1,0 +1,104 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/fixtures"
+	"github.com/dynsandbox/dynsandbox/images"
+)
+
+// workspace is what was read from a workspace's files, checked, before anything is done with it.
+type workspace struct {
+	dir      string
+	launch   *fixtures.Set
+	rendered *cluster.Rendered
+	found    images.Found
+	agents   []agent
+}
+
+// agent is one party's agent, as the charts deploy it.
+type agent struct {
+	Name       string // as in the config store's /agents/online: "UVA"
+	Namespace  string
+	Deployment string
+}
+
+// readWorkspace reads and checks everything that a bring-up needs from a workspace. It changes nothing.
+func readWorkspace(dir, brokerPassword string, strict bool) (*workspace, error) {
+	w := &workspace{dir: dir}
+	var err error
+	// The namespaces chart makes the Secret with which every sidecar logs in to the broker.
+	w.rendered, err = cluster.RenderWorkspace(dir, map[string]any{"secret": map[string]any{"password": brokerPassword}})
+	if err != nil {
+		return nil, err
+	}
+	w.agents = agents(w.rendered.Objects)
+	if w.launch, err = parseLaunchFiles(dir, filepath.Join(dir, launchFilesDir), w.agents, strict); err != nil {
+		return nil, err
+	}
+	refs := images.Refs{Images: cluster.Images(w.rendered.Objects), Jobs: w.launch.Services()}
+	// Agents put the images of Jobs together from the account and tag that their own chart has.
+	for _, a := range w.rendered.Artifacts {
+		refs.Account, refs.Tag = a.Account, a.Tag
+		if a.Chart == "agents" {
+			break
+		}
+	}
+	if w.found, err = images.Discover(dir, refs); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// parseLaunchFiles reads the launch files in dir, which their problems name relative to the workspace.
+func parseLaunchFiles(workspace, dir string, agents []agent, strict bool) (*fixtures.Set, error) {
+	shown, err := filepath.Rel(workspace, dir)
+	if err != nil || strings.HasPrefix(shown, "..") {
+		shown = dir
+	}
+	opts := fixtures.Options{Strict: strict, Dir: shown}
+	for _, a := range agents {
+		opts.Agents = append(opts.Agents, a.Name)
+	}
+	return opts.Parse(os.DirFS(dir))
+}
+
+// agents finds the Deployments that run an agent: those with a container that is told which data steward it is.
+func agents(objects []cluster.Object) []agent {
+	var out []agent
+	for _, o := range objects {
+		if o.GetKind() != "Deployment" {
+			continue
+		}
+		for _, c := range containersOf(o) {
+			if name := literalEnv(c, "DATA_STEWARD_NAME"); name != "" {
+				out = append(out, agent{Name: name, Namespace: o.GetNamespace(), Deployment: o.GetName()})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b agent) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// read is the phase "read".
+func (b *bringUp) read(context.Context) (string, error) {
+	w, err := readWorkspace(b.record.Workspace, b.record.BrokerPassword, b.opts.Strict)
+	if err != nil {
+		return "", err
+	}
+	b.workspace = w
+	for _, problem := range w.launch.Warnings {
+		b.feed.note(problem.Error())
+	}
+	for _, quirk := range cluster.DetectQuirks().Lines() {
+		b.feed.note(quirk)
+	}
+	return fmt.Sprintf("%s: %d services, %d agents, %d objects, %d left out",
+		w.dir, len(w.found.Services), len(w.agents), len(w.rendered.Objects), len(w.rendered.Omissions)), nil
+}

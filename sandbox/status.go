@@ -1,0 +1,292 @@
+package sandbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/images"
+	"github.com/dynsandbox/dynsandbox/internal/engine"
+)
+
+// The states of a sandbox.
+const (
+	StateReady    = "ready"
+	StateStarting = "starting"   // a bring-up is running
+	StateFailed   = "failed"     // the last bring-up failed
+	StateDetached = "no session" // cluster or broker run, but no session process: `up` brings it back
+	StateStopped  = "stopped"
+)
+
+// Status is what runs. It holds no secret.
+type Status struct {
+	Sandbox   string          `json:"sandbox"`
+	State     string          `json:"state"`
+	Error     string          `json:"error,omitempty"` // of the last bring-up
+	Workspace string          `json:"workspace"`
+	Phases    []PhaseReport   `json:"phases,omitempty"`
+	Services  []ServiceStatus `json:"services,omitempty"`
+	Agents    []string        `json:"agents,omitempty"` // online now
+	Endpoints []Endpoint      `json:"endpoints,omitempty"`
+	Parts     []Part          `json:"containers,omitempty"`
+	Omissions []string        `json:"omissions,omitempty"` // what the charts have and the sandbox leaves out, with the reason
+	NotBuilt  []string        `json:"notBuilt,omitempty"`  // folders of the workspace that nothing refers to, and images without a folder
+}
+
+// ServiceStatus is one service of the workspace.
+type ServiceStatus struct {
+	Name     string   `json:"name"`
+	Language string   `json:"language"`
+	Image    string   `json:"image"`
+	Newest   string   `json:"newest"`            // digest of the image that the node has under that name
+	Running  []string `json:"running,omitempty"` // digests that its containers run; none for a service of Jobs
+	Stale    bool     `json:"stale"`             // a container runs something other than the newest
+	Pods     int      `json:"pods"`
+}
+
+// Endpoint is an address at which something answers.
+type Endpoint struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+}
+
+// Part is one of the sandbox's containers in the engine.
+type Part struct {
+	Name  string `json:"name"`
+	Image string `json:"image"`
+	State string `json:"state"`
+}
+
+// GetStatus asks the sandbox's session process, or says what there is without one.
+func GetStatus(ctx context.Context, st State) (*Status, error) {
+	record, err := st.Read()
+	if err != nil {
+		return nil, err
+	}
+	client, err := Dial(ctx, st)
+	if err == nil {
+		defer client.Close()
+		return client.Status(ctx)
+	}
+	if !errors.Is(err, ErrNoSession) {
+		return nil, err
+	}
+	status := &Status{Sandbox: st.Name, State: StateStopped, Workspace: record.Workspace}
+	docker, err := engine.Connect(ctx)
+	if err != nil {
+		return status, nil // no engine: then nothing runs
+	}
+	defer docker.Close()
+	if status.Parts, err = parts(ctx, docker, st.Name); err != nil {
+		return nil, err
+	}
+	for _, p := range status.Parts {
+		if p.State == "running" {
+			status.State = StateDetached
+		}
+	}
+	return status, nil
+}
+
+func parts(ctx context.Context, docker engineClient, sandbox string) ([]Part, error) {
+	found, err := containers(ctx, docker, sandbox)
+	if err != nil {
+		return nil, err
+	}
+	var out []Part
+	for _, c := range found {
+		out = append(out, Part{Name: containerName(c), Image: c.Image, State: c.State})
+	}
+	return out, nil
+}
+
+// status is what the session process knows.
+func (s *session) status(ctx context.Context) (*Status, error) {
+	s.mu.Lock()
+	up, ready, entry, store := s.up, s.holds.ready, s.holds.entry, s.holds.store
+	s.mu.Unlock()
+	record, err := s.state.Read()
+	if err != nil {
+		return nil, err
+	}
+	status := &Status{Sandbox: s.state.Name, State: StateStopped, Workspace: record.Workspace}
+	if up != nil {
+		status.Phases = up.plan.report()
+		select {
+		case <-up.done:
+			if up.err != nil {
+				status.State, status.Error = StateFailed, up.err.Error()
+			}
+		default:
+			status.State = StateStarting
+		}
+	}
+	if status.Parts, err = parts(ctx, s.docker, s.state.Name); err != nil {
+		return nil, err
+	}
+	if ready == nil {
+		return status, nil
+	}
+	if status.State == StateStopped {
+		status.State = StateReady
+	}
+	if entry != nil {
+		status.Endpoints = ready.endpoints(entry, record)
+	}
+	if store != nil {
+		online, err := store.Online(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for name := range online {
+			status.Agents = append(status.Agents, name)
+		}
+		slices.Sort(status.Agents)
+	}
+	for _, o := range ready.workspace.rendered.Omissions {
+		status.Omissions = append(status.Omissions, o.String())
+	}
+	status.NotBuilt = notBuilt(ready.workspace.found)
+	status.Services, err = ready.services(ctx)
+	return status, err
+}
+
+// endpoints lists where the platform answers.
+func (r *ready) endpoints(entry *cluster.Entry, record Record) []Endpoint {
+	out := []Endpoint{
+		{"gateway", fmt.Sprintf("http://localhost:%d/api/v1/requestApproval", entry.Port())},
+		{"config store", fmt.Sprintf("http://127.0.0.1:%d", record.EtcdPort)},
+	}
+	for _, o := range r.workspace.rendered.Objects {
+		if o.GetKind() == "Service" {
+			out = append(out, Endpoint{o.GetNamespace() + "/" + o.GetName(), entry.URL(o.GetNamespace(), o.GetName())})
+		}
+	}
+	return out
+}
+
+// services compares what the Pods run with what the node has.
+func (r *ready) services(ctx context.Context) ([]ServiceStatus, error) {
+	node := r.cluster.Node()
+	newest, err := images.NodeImages(ctx, node)
+	if err != nil {
+		return nil, fmt.Errorf("list the node's images: %w", err)
+	}
+	pods, err := r.client.Clientset.CoreV1().Pods(corev1.NamespaceAll).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return nil, fmt.Errorf("list pods: %w", err)
+	}
+	var out []ServiceStatus
+	for _, svc := range r.workspace.found.Services {
+		ref := svc.Refs[0].Name()
+		s := ServiceStatus{Name: svc.Name, Language: string(svc.Language), Image: ref, Newest: newest[ref].Digest}
+		for _, pod := range pods.Items {
+			if pod.Status.Phase != corev1.PodRunning || pod.DeletionTimestamp != nil {
+				continue
+			}
+			for _, c := range pod.Status.ContainerStatuses {
+				if normalized(c.Image) != ref && !refersTo(pod, c.Name, ref) || c.State.Running == nil {
+					continue
+				}
+				s.Pods++
+				if !slices.Contains(s.Running, c.ImageID) {
+					s.Running = append(s.Running, c.ImageID)
+				}
+				if !newest[ref].Is(c.ImageID) {
+					s.Stale = true
+				}
+			}
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b ServiceStatus) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// refersTo reports whether a Pod's container asked for an image by that reference: the status may show another
+// name of the same image.
+func refersTo(pod corev1.Pod, container, ref string) bool {
+	for _, c := range pod.Spec.Containers {
+		if c.Name == container {
+			return normalized(c.Image) == ref
+		}
+	}
+	return false
+}
+
+// notBuilt says, a line each, which folders nothing refers to, and which images have no folder.
+func notBuilt(found images.Found) []string {
+	var out []string
+	for _, n := range found.NotBuilt {
+		out = append(out, fmt.Sprintf("%s: %s", n.Dir, n.Reason))
+	}
+	for _, m := range found.Missing {
+		out = append(out, fmt.Sprintf("%s has no folder in the workspace; asked for by %s", m.Name, m.WhoAsks))
+	}
+	return out
+}
+
+// WriteText prints the status for people.
+func (s *Status) WriteText(w io.Writer) error {
+	fmt.Fprintf(w, "sandbox    %s: %s\nworkspace  %s\n", s.Sandbox, s.State, s.Workspace)
+	if s.Error != "" {
+		fmt.Fprintf(w, "error      %s\n", strings.ReplaceAll(s.Error, "\n", "\n           "))
+	}
+	if len(s.Agents) > 0 {
+		fmt.Fprintf(w, "agents     %s\n", strings.Join(s.Agents, ", "))
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(s.Phases) > 0 {
+		fmt.Fprintf(t, "\nPHASE\tSTATE\tSECONDS\t\n")
+		for _, p := range s.Phases {
+			fmt.Fprintf(t, "%s\t%s\t%.1f\t%s\n", p.Name, p.State, p.Seconds, strings.SplitN(p.Text, "\n", 2)[0])
+		}
+	}
+	if len(s.Services) > 0 {
+		fmt.Fprintf(t, "\nSERVICE\tLANGUAGE\tPODS\tIMAGE\tNEWEST\t\n")
+		for _, v := range s.Services {
+			stale := ""
+			if v.Stale {
+				stale = "stale"
+			}
+			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", v.Name, v.Language, v.Pods, v.Image, short(v.Newest), stale)
+		}
+	}
+	if len(s.Parts) > 0 {
+		fmt.Fprintf(t, "\nCONTAINER\tSTATE\tIMAGE\n")
+		for _, p := range s.Parts {
+			fmt.Fprintf(t, "%s\t%s\t%s\n", p.Name, p.State, p.Image)
+		}
+	}
+	if len(s.Endpoints) > 0 {
+		fmt.Fprintf(t, "\nENDPOINT\tURL\n")
+		for _, e := range s.Endpoints {
+			fmt.Fprintf(t, "%s\t%s\n", e.Name, e.URL)
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, o := range s.Omissions {
+		fmt.Fprintf(w, "left out   %s\n", o)
+	}
+	for _, n := range s.NotBuilt {
+		fmt.Fprintf(w, "not built  %s\n", n)
+	}
+	return nil
+}
+
+// short is a digest as people read it.
+func short(digest string) string {
+	_, hex, _ := strings.Cut(digest, ":")
+	return hex[:min(12, len(hex))]
+}
