@@ -18,8 +18,12 @@ from dynamos.logger import InitLogger
 CONNECT_TIMEOUT = 0.25
 """Seconds that the collector has to accept a connection."""
 
-DECIDE_TIMEOUT = 1.0
-"""Seconds that the first span waits for the decision. It is made long before, unless DNS hangs."""
+PROBE_TIMEOUT = 0.5
+"""Seconds that the first span waits to hear whether there is a collector. It is known long before,
+unless DNS hangs."""
+
+IMPORT_TIMEOUT = 10.0
+"""Seconds that the first span waits for OpenTelemetry, once there is a collector."""
 
 EXPORT_TIMEOUT = 2
 """Seconds that one batch of spans may take to be sent, also while the process ends."""
@@ -33,13 +37,17 @@ class Tracer:
     def __init__(self, service_name: str, tracing_host: str) -> None:
         self.service_name = service_name
         self._real: Any = None
+        self._found = False  # whether the collector answered
+        self._probed = threading.Event()
         self._decided = threading.Event()
         threading.Thread(target=self._decide, args=(tracing_host,), daemon=True, name="tracer").start()
 
     @property
     def active(self) -> bool:
-        """Whether spans are sent. Waits for the decision, DECIDE_TIMEOUT at most."""
-        self._decided.wait(DECIDE_TIMEOUT)
+        """Whether spans are sent. Waits until that is known, unless it takes unreasonably long."""
+        self._probed.wait(PROBE_TIMEOUT)
+        if self._found:
+            self._decided.wait(IMPORT_TIMEOUT)
         return self._real is not None
 
     @contextmanager
@@ -53,13 +61,16 @@ class Tracer:
 
     def _decide(self, tracing_host: str) -> None:
         try:
-            if _answers(tracing_host):
+            self._found = _answers(tracing_host)
+            self._probed.set()
+            if self._found:
                 self._real = _open_telemetry(self.service_name, tracing_host)
             else:
                 logger.info("no spans: nobody answers at the collector %s", tracing_host)
         except Exception as error:
             logger.warning("no spans: %s", error)
         finally:
+            self._probed.set()
             self._decided.set()
 
 
