@@ -22,10 +22,14 @@ var (
 func invalidChart(err error, folder, chartName string) error {
 	text := err.Error()
 	in := fault.Invalid{File: path.Join("charts", folder), Problem: oneLine(text)}
-	if m := templatePlace.FindStringSubmatch(text); m != nil {
+	place := text
+	if _, opened, ok := strings.Cut(text, " started at "); ok {
+		place = opened // of something that isn't closed, the beginning says more than the file's end
+	}
+	if m := templatePlace.FindStringSubmatch(place); m != nil {
 		in.File = inWorkspace(m[1], folder, chartName)
 		in.Line, in.Column = atoi(m[2]), atoi(m[3])
-		in.Problem = problem(text, m[0])
+		in.Problem, _, _ = strings.Cut(problem(text, m[0]), " started at ")
 		return in
 	}
 	if m := chartFile.FindStringSubmatch(text); m != nil {
@@ -50,10 +54,12 @@ func problem(text, place string) string {
 			}
 		}
 	}
-	for _, prefix := range []string{"parse error at (" + place + "): ", "execution error at (" + place + "): ", place + ": "} {
-		p = strings.TrimPrefix(p, prefix)
+	for _, prefix := range []string{"parse error at (", "execution error at ("} {
+		if strings.HasPrefix(p, prefix) {
+			_, p, _ = strings.Cut(p, "): ")
+		}
 	}
-	return p
+	return strings.TrimPrefix(p, place+": ")
 }
 
 // inWorkspace turns Helm's name of a file, which begins with the chart's name, into the file's path in the workspace.

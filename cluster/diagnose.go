@@ -23,6 +23,9 @@ func podProblem(p *corev1.Pod) string {
 		if w := s.State.Waiting; w != nil {
 			switch w.Reason {
 			case "", "ContainerCreating", "PodInitializing":
+			case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull":
+				// The kubelet alternates between the first two, with a page of text each.
+				return fmt.Sprintf("container %s: image %s isn't on the node and can't be pulled", s.Name, s.Image)
 			default:
 				problem := "container " + s.Name + ": " + w.Reason
 				if w.Message != "" {

@@ -165,8 +165,11 @@ func near(doc []byte, err error) string {
 		return ""
 	}
 	lines := bytes.Split(doc, []byte("\n"))
-	if n := atoi(m[1]); n >= 1 && n <= len(lines) {
-		return fmt.Sprintf(", in the rendered line %q", strings.TrimSpace(string(lines[n-1])))
+	// A thing that isn't closed is missed at the end: quote the last line that has something.
+	for n := min(atoi(m[1]), len(lines)); n >= 1; n-- {
+		if l := strings.TrimSpace(string(lines[n-1])); l != "" {
+			return fmt.Sprintf(", near the rendered line %q", l)
+		}
 	}
 	return ""
 }

@@ -1,0 +1,213 @@
+// Package broker runs a sandbox's RabbitMQ: one container beside the cluster, on the sandbox's network, at an
+// address that stays the same. It outlives the process that starts it.
+//
+// Call [Ensure]; then [Consumers] says who reads which queue. [Stop] and [Remove] need no more than the sandbox's name.
+package broker
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/client"
+	"github.com/docker/go-connections/nat"
+	tclog "github.com/testcontainers/testcontainers-go/log"
+
+	"github.com/dynsandbox/dynsandbox/internal/engine"
+	"github.com/dynsandbox/dynsandbox/internal/fault"
+	"github.com/dynsandbox/dynsandbox/internal/progress"
+)
+
+// Config says which broker a sandbox has.
+type Config struct {
+	Sandbox  string
+	Image    string     // an image of RabbitMQ that the engine has: rabbitmq:3-management, or one whose command is rabbitmq-server
+	Network  string     // name of the sandbox's Docker network
+	Address  netip.Addr // on that network, and outside the range from which the engine takes addresses
+	Password string     // of [User]
+}
+
+// Broker is a running one.
+type Broker struct {
+	ContainerID string     `json:"containerID"`
+	Address     netip.Addr `json:"address"`  // for Pods, port 5672
+	HostPort    int        `json:"hostPort"` // for this host, on 127.0.0.1; another after every start
+}
+
+// ContainerName returns the name of the sandbox's broker.
+func ContainerName(sandbox string) string { return "dynsandbox-" + sandbox + "-broker" }
+
+// labelConfig tells from what a broker's container was made; Ensure makes a new one when it would differ.
+const labelConfig = "dev.dynsandbox.config"
+
+// amqpPort is AMQP's, without TLS.
+const amqpPort = "5672/tcp"
+
+// fingerprint of everything that can't be changed in a container that stands. It goes into a label that anyone
+// with access to the engine reads: a digest, as the password takes part in it.
+func (c Config) fingerprint(imageID string) string {
+	h := sha256.New()
+	for _, s := range []string{"1", imageID, c.Network, c.Address.String(), configuration, string(definitions(c.Password))} {
+		fmt.Fprintf(h, "%d:%s", len(s), s)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:32]
+}
+
+// Ensure returns the sandbox's broker once [User] can log in: the one that runs, the stopped one started, or a new one
+// where there is none or it was made from another image, network, address or password. Its queues and messages
+// survive all but the last.
+func Ensure(ctx context.Context, docker client.APIClient, cfg Config) (Broker, error) {
+	image, err := docker.ImageInspect(ctx, cfg.Image)
+	if err != nil {
+		return Broker{}, fmt.Errorf("find broker image: %w", err)
+	}
+	want := cfg.fingerprint(image.ID)
+	name := ContainerName(cfg.Sandbox)
+	standing, err := docker.ContainerInspect(ctx, name)
+	switch {
+	case errdefs.IsNotFound(err):
+	case err != nil:
+		return Broker{}, fmt.Errorf("inspect broker: %w", err)
+	case standing.Config.Labels[engine.LabelSandbox] != cfg.Sandbox:
+		return Broker{}, fmt.Errorf("a container named %s exists, but isn't this sandbox's", name)
+	case standing.Config.Labels[labelConfig] != want || standing.State.Paused || !onNetwork(ctx, docker, standing):
+		progress.Report(ctx, progress.Update{What: "replace the broker"})
+		if err := Remove(ctx, docker, cfg.Sandbox); err != nil {
+			return Broker{}, err
+		}
+	case !standing.State.Running && standing.State.StartedAt == neverStarted:
+		// Created and not started: whether its files arrived nobody knows.
+		if err := Remove(ctx, docker, cfg.Sandbox); err != nil {
+			return Broker{}, err
+		}
+	}
+	progress.Report(ctx, progress.Update{What: "start the broker"})
+	if err := run(ctx, cfg, want); err != nil {
+		return Broker{}, fmt.Errorf("start broker: %w", err)
+	}
+	return ready(ctx, docker, cfg)
+}
+
+// neverStarted is the engine's start time of a container that has none.
+const neverStarted = "0001-01-01T00:00:00Z"
+
+// onNetwork reports whether the network that a container was made for still is the one of that name.
+func onNetwork(ctx context.Context, docker client.APIClient, c container.InspectResponse) bool {
+	for name, e := range c.NetworkSettings.Networks {
+		n, err := docker.NetworkInspect(ctx, name, networkInspect)
+		return err == nil && (e.NetworkID == "" || e.NetworkID == n.ID)
+	}
+	return false
+}
+
+// ready waits until the user can log in, which is seconds after the port opens.
+func ready(ctx context.Context, docker client.APIClient, cfg Config) (Broker, error) {
+	progress.Report(ctx, progress.Update{What: "wait for the broker"})
+	began := time.Now()
+	var last error
+	for {
+		info, err := docker.ContainerInspect(ctx, ContainerName(cfg.Sandbox))
+		if err != nil {
+			return Broker{}, fmt.Errorf("inspect broker: %w", err)
+		}
+		if !info.State.Running {
+			return Broker{}, fmt.Errorf("broker ended: %w", &fault.Exec{Argv: info.Config.Cmd, Tail: logTail(ctx, docker, info.ID),
+				Err: fmt.Errorf("exit status %d", info.State.ExitCode)})
+		}
+		b := Broker{ContainerID: info.ID, Address: cfg.Address, HostPort: hostPort(info)}
+		if b.HostPort == 0 {
+			err = errors.New("its port isn't published yet")
+		} else {
+			err = login(ctx, b.HostPort, cfg.Password)
+		}
+		if err == nil {
+			return b, nil
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				seen := ""
+				if last != nil {
+					seen = last.Error()
+				}
+				return Broker{}, &fault.Timeout{WaitedFor: "the broker to let " + User + " in", LastSeen: seen, After: time.Since(began)}
+			}
+			return Broker{}, fmt.Errorf("wait for broker: %w", ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func hostPort(c container.InspectResponse) int {
+	for _, b := range c.NetworkSettings.Ports[nat.Port(amqpPort)] {
+		if n, err := strconv.Atoi(b.HostPort); err == nil && net.ParseIP(b.HostIP).IsLoopback() {
+			return n
+		}
+	}
+	return 0
+}
+
+func logTail(ctx context.Context, docker client.APIClient, id string) string {
+	r, err := docker.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "15"})
+	if err != nil {
+		return ""
+	}
+	defer r.Close()
+	var out bytes.Buffer
+	if _, err := copyLog(&out, r); err != nil {
+		return ""
+	}
+	return fault.Tail(out.Bytes(), 15)
+}
+
+// Stop stops the sandbox's broker, if it runs. What is in its durable queues stays.
+func Stop(ctx context.Context, docker client.APIClient, sandbox string) error {
+	seconds := 10
+	err := docker.ContainerStop(ctx, ContainerName(sandbox), container.StopOptions{Timeout: &seconds})
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("stop broker: %w", err)
+	}
+	return nil
+}
+
+// Remove removes the sandbox's broker with its volumes. Containers without the sandbox's labels are left alone.
+func Remove(ctx context.Context, docker client.APIClient, sandbox string) error {
+	list, err := docker.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(
+		filters.Arg("label", engine.LabelSandbox+"="+sandbox), filters.Arg("label", engine.LabelRole+"="+role))})
+	if err != nil {
+		return fmt.Errorf("list brokers: %w", err)
+	}
+	for _, c := range list {
+		err := docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+		if err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("remove broker: %w", err)
+		}
+	}
+	return nil
+}
+
+// role is the broker's value of engine.LabelRole.
+const role = "broker"
+
+func init() {
+	// Read once, by testcontainers' first use: no reaper, whose image can't be had and which would remove what is to
+	// outlive us; and where a root file system was made from an image it holds a /.dockerenv, from which
+	// testcontainers concludes that published ports are at the gateway's address. They are on the loopback.
+	os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
+	os.Setenv("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
+	tclog.SetDefault(tclog.NewNoopLogger()) // it prints a page about the engine
+}

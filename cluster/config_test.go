@@ -1,0 +1,85 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+)
+
+func testConfig() Config {
+	return Config{Sandbox: "example", NodeImage: "kindest/node:v1.37.2", StateDir: "/state", LaunchDir: "/state/launch-files",
+		Network: Network{Name: "dynsandbox-example"}}
+}
+
+func TestKindConfig(t *testing.T) {
+	t.Parallel()
+	for file, tc := range map[string]struct {
+		static bool
+		quirks Quirks
+	}{
+		"kind.yaml":            {static: true},
+		"kind-restricted.yaml": {static: true, quirks: Quirks{CgroupV1: true, NoSysResource: true}},
+		"kind-api.yaml":        {static: false},
+	} {
+		got, err := render(testConfig().kindConfig(tc.static, tc.quirks))
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, file, got)
+	}
+}
+
+func TestPolicyRoute(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		version string
+		viaAPI  bool
+		static  bool
+		err     string
+	}{
+		{version: "v1.37.2", static: true},
+		{version: "v1.38.0", static: true},
+		{version: "v1.37.2", viaAPI: true},
+		{version: "v1.36.4"},
+		{version: "v1.35.9", err: "the lowest that works is v1.36 "},
+		{version: "latest", err: "kubernetes version of node image"},
+	} {
+		cfg := testConfig()
+		cfg.PullPolicyViaAPI = tc.viaAPI
+		static, err := cfg.policyRoute(tc.version)
+		if tc.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tc.err) {
+				t.Errorf("%s: got error %v, want one with %q", tc.version, err, tc.err)
+			}
+			continue
+		}
+		if err != nil || static != tc.static {
+			t.Errorf("%s (via API: %v): got %v, %v, want %v", tc.version, tc.viaAPI, static, err, tc.static)
+		}
+	}
+}
+
+func TestConfigValidate(t *testing.T) {
+	t.Parallel()
+	if err := testConfig().validate(); err != nil {
+		t.Errorf("a good one: %v", err)
+	}
+	for name, change := range map[string]func(*Config){
+		"no name":               func(c *Config) { c.Sandbox = "" },
+		"name too long":         func(c *Config) { c.Sandbox = strings.Repeat("x", 40) },
+		"relative state folder": func(c *Config) { c.StateDir = "state" },
+		"relative launch files": func(c *Config) { c.LaunchDir = "launch" },
+	} {
+		c := testConfig()
+		change(&c)
+		if err := c.validate(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestStepName(t *testing.T) {
+	t.Parallel()
+	if got := stepName(" Preparing nodes 📦 📦  ...\n"); got != "preparing nodes" {
+		t.Errorf("got %q", got)
+	}
+}
