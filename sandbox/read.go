@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,6 +68,18 @@ func parseLaunchFiles(workspace, dir string, agents []agent, strict bool) (*fixt
 	for _, a := range agents {
 		opts.Agents = append(opts.Agents, a.Name)
 	}
+	// A service that launch files name should have a folder; images.Discover decides what becomes of it.
+	for _, lang := range []string{"go/cmd", "python"} {
+		folders, err := os.ReadDir(filepath.Join(workspace, lang))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, f := range folders {
+			if f.IsDir() {
+				opts.Services = append(opts.Services, f.Name())
+			}
+		}
+	}
 	return opts.Parse(os.DirFS(dir))
 }
 
@@ -87,7 +101,7 @@ func agents(objects []cluster.Object) []agent {
 }
 
 // read is the phase "read".
-func (b *bringUp) read(context.Context) (string, error) {
+func (b *bringUp) read(ctx context.Context) (string, error) {
 	w, err := readWorkspace(b.record.Workspace, b.record.BrokerPassword, b.opts.Strict)
 	if err != nil {
 		return "", err
@@ -96,8 +110,12 @@ func (b *bringUp) read(context.Context) (string, error) {
 	for _, problem := range w.launch.Warnings {
 		b.feed.note(problem.Error())
 	}
-	for _, quirk := range cluster.DetectQuirks().Lines() {
-		b.feed.note(quirk)
+	quirks, err := cluster.DetectQuirks(ctx, b.session.docker)
+	if err != nil {
+		return "", err
+	}
+	for _, line := range quirks.Lines() {
+		b.feed.note(line)
 	}
 	return fmt.Sprintf("%s: %d services, %d agents, %d objects, %d left out",
 		w.dir, len(w.found.Services), len(w.agents), len(w.rendered.Objects), len(w.rendered.Omissions)), nil

@@ -27,7 +27,6 @@ const (
 
 // awaitReady is the phase "ready": workloads available, every agent online, every queue consumed by one consumer.
 func (b *bringUp) awaitReady(ctx context.Context) (string, error) {
-	began := time.Now()
 	waiting, cancel := context.WithTimeout(ctx, workloadsWait)
 	defer cancel()
 	if err := b.client.WaitReady(waiting, b.workspace.rendered.Objects); err != nil {
@@ -53,7 +52,6 @@ func (b *bringUp) awaitReady(ctx context.Context) (string, error) {
 	if len(healed) > 0 {
 		text += "; replaced the Pods of " + strings.Join(healed, ", ")
 	}
-	_ = began
 	return text, nil
 }
 
@@ -71,7 +69,7 @@ func (b *bringUp) awaitAgents(ctx context.Context) (replaced []string, err error
 	}
 	short, cancel := context.WithTimeout(ctx, comeBack)
 	defer cancel()
-	if store.WaitOnline(short, names) == nil {
+	if store.WatchOnline(short, names) == nil {
 		return nil, nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -92,7 +90,7 @@ func (b *bringUp) awaitAgents(ctx context.Context) (replaced []string, err error
 	}
 	long, cancel := context.WithTimeout(ctx, agentsWait)
 	defer cancel()
-	return replaced, store.WaitOnline(long, names)
+	return replaced, store.WatchOnline(long, names)
 }
 
 // queue is one that a long-running service consumes, and the Deployment that does.

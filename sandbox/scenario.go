@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -105,7 +106,20 @@ func workspaceScenarios(workspace string) ([]*scenarios.Scenario, error) {
 	if _, err := os.Stat(dir); os.IsNotExist(err) {
 		return nil, nil
 	}
-	return scenarios.ParseDir(os.DirFS(dir))
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	var out []*scenarios.Scenario
+	for _, f := range files {
+		// Named from the workspace's root, as people see them in errors.
+		sc, err := scenarios.ParseFile(os.DirFS(workspace), path.Join(scenariosDir, filepath.Base(f)))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, sc)
+	}
+	return out, nil
 }
 
 // scenarioPassed is the check of the phase "scenario": what is deployed has passed it before.

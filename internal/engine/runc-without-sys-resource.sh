@@ -15,4 +15,5 @@ done
 if [ -n "$spec" ] && [ -f "$spec" ]; then
   sed -i -e 's/"CAP_SYS_RESOURCE",//g' -e 's/,"CAP_SYS_RESOURCE"//g' "$spec"
 fi
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 exec runc "$@"

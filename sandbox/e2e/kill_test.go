@@ -28,7 +28,9 @@ func kills(t *testing.T) int {
 // keys are the launch files' keys in the config store.
 func keys(t *testing.T) string {
 	t.Helper()
-	var report struct{ Changes struct{ Added, Changed, Removed []any } }
+	var report struct {
+		Changes struct{ Added, Changed, Removed []any }
+	}
 	mustJSON(t, &report, "fixtures", "diff")
 	if n := len(report.Changes.Added) + len(report.Changes.Changed) + len(report.Changes.Removed); n > 0 {
 		t.Errorf("%d keys differ from the launch files", n)
