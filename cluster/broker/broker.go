@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -58,7 +59,7 @@ const amqpPort = "5672/tcp"
 // with access to the engine reads: a digest, as the password takes part in it.
 func (c Config) fingerprint(imageID string) string {
 	h := sha256.New()
-	for _, s := range []string{"1", imageID, c.Network, c.Address.String(), configuration, string(definitions(c.Password))} {
+	for _, s := range []string{"2", imageID, c.Network, c.Address.String(), configuration, string(definitions(c.Password))} {
 		fmt.Fprintf(h, "%d:%s", len(s), s)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:32]
@@ -71,6 +72,9 @@ func Ensure(ctx context.Context, docker client.APIClient, cfg Config) (Broker, e
 	image, err := docker.ImageInspect(ctx, cfg.Image)
 	if err != nil {
 		return Broker{}, fmt.Errorf("find broker image: %w", err)
+	}
+	if image.Config == nil {
+		return Broker{}, fmt.Errorf("broker image %s has no configuration", cfg.Image)
 	}
 	want := cfg.fingerprint(image.ID)
 	name := ContainerName(cfg.Sandbox)
@@ -93,10 +97,22 @@ func Ensure(ctx context.Context, docker client.APIClient, cfg Config) (Broker, e
 		}
 	}
 	progress.Report(ctx, progress.Update{What: "start the broker"})
-	if err := run(ctx, cfg, want); err != nil {
+	if err := run(ctx, cfg, want, imagePath(image.Config.Env)); err != nil {
 		return Broker{}, fmt.Errorf("start broker: %w", err)
 	}
 	return ready(ctx, docker, cfg)
+}
+
+// imagePath returns the search path for commands that an image has. Debian's folder for RabbitMQ comes first: the
+// command of the same name in /usr/sbin wraps the server in a shell that keeps signals and the log to itself.
+func imagePath(env []string) string {
+	path := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			path = v
+		}
+	}
+	return "/usr/lib/rabbitmq/bin:" + path
 }
 
 // neverStarted is the engine's start time of a container that has none.
@@ -176,7 +192,7 @@ func logTail(ctx context.Context, docker client.APIClient, id string) string {
 
 // Stop stops the sandbox's broker, if it runs. What is in its durable queues stays.
 func Stop(ctx context.Context, docker client.APIClient, sandbox string) error {
-	seconds := 10
+	seconds := 20
 	err := docker.ContainerStop(ctx, ContainerName(sandbox), container.StopOptions{Timeout: &seconds})
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("stop broker: %w", err)

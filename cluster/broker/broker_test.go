@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
@@ -96,5 +97,15 @@ func TestHostPort(t *testing.T) {
 		if got := hostPort(c); got != tc.want {
 			t.Errorf("%s: got %d, want %d", name, got, tc.want)
 		}
+	}
+}
+
+func TestImagePath(t *testing.T) {
+	t.Parallel()
+	if got := imagePath([]string{"HOME=/x", "PATH=/opt/rabbitmq/sbin:/bin"}); got != "/usr/lib/rabbitmq/bin:/opt/rabbitmq/sbin:/bin" {
+		t.Errorf("got %s", got)
+	}
+	if got := imagePath(nil); !strings.HasPrefix(got, "/usr/lib/rabbitmq/bin:") || !strings.HasSuffix(got, ":/bin") {
+		t.Errorf("an image without one: got %s", got)
 	}
 }

@@ -19,13 +19,14 @@ import (
 var networkInspect = network.InspectOptions{}
 
 // run makes the container if there is none of its name, and starts it if it doesn't run.
-func run(ctx context.Context, cfg Config, fingerprint string) error {
+func run(ctx context.Context, cfg Config, fingerprint, path string) error {
 	_, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
 		Reuse: true, Started: true, Logger: tclog.NewNoopLogger(),
 		ContainerRequest: testcontainers.ContainerRequest{
 			Name:         ContainerName(cfg.Sandbox),
 			Image:        cfg.Image,
 			Cmd:          []string{"rabbitmq-server"}, // the official image's own, and the stand-in's
+			Env:          map[string]string{"PATH": path},
 			Networks:     []string{cfg.Network},
 			ExposedPorts: []string{amqpPort},
 			Labels: map[string]string{
