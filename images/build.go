@@ -1,0 +1,121 @@
+package images
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dynsandbox/dynsandbox/internal/progress"
+)
+
+// Builder makes a service's image.
+//
+// Build must return the same digest for the same input, and layers that are uncompressed and can be read more than
+// once. An error of the compiler (or of a Dockerfile's step) must carry its output whole, in a *fault.Exec.
+type Builder interface {
+	Build(ctx context.Context, svc Service) (v1.Image, error)
+}
+
+// Limited returns a builder that runs at most n builds of b at once.
+func Limited(b Builder, n int) Builder { return limited{b, make(chan struct{}, n)} }
+
+type limited struct {
+	Builder
+	slots chan struct{}
+}
+
+func (l limited) Build(ctx context.Context, svc Service) (v1.Image, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-l.slots }()
+	return l.Builder.Build(ctx, svc)
+}
+
+// Recorded returns a builder that tells record of every build of b: when it began, how long it took, how it ended.
+func Recorded(b Builder, record func(Built, error)) Builder { return recorded{b, record} }
+
+type recorded struct {
+	Builder
+	record func(Built, error)
+}
+
+func (r recorded) Build(ctx context.Context, svc Service) (v1.Image, error) {
+	began := time.Now()
+	img, err := r.Builder.Build(ctx, svc)
+	r.record(Built{Service: svc, Image: img, Took: time.Since(began)}, err)
+	return img, err
+}
+
+// Built is a service's image.
+type Built struct {
+	Service Service
+	Image   v1.Image
+	Took    time.Duration // of a service built together with others: of all of them
+}
+
+// Builders are the builders of all languages.
+type Builders struct {
+	Go     *GoBuilder
+	Python Builder
+}
+
+// All builds services, Go and Python ones at the same time. On error it returns what was built nevertheless, and
+// all errors.
+func (b Builders) All(ctx context.Context, services []Service) ([]Built, error) {
+	var goServices, others []Service
+	for _, s := range services {
+		if s.Language == Go {
+			goServices = append(goServices, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	built := make([]Built, len(others))
+	errs := make([]error, len(others)+1)
+	var fromGo []Built
+	var g errgroup.Group
+	if len(goServices) > 0 {
+		g.Go(func() error {
+			fromGo, errs[len(others)] = b.Go.BuildAll(ctx, goServices)
+			return nil
+		})
+	}
+	for i, s := range others {
+		g.Go(func() error {
+			if s.Language != Python {
+				errs[i] = fmt.Errorf("build %s: no builder for language %q", s.Name, s.Language)
+				return nil
+			}
+			began := time.Now()
+			progress.Report(ctx, progress.Update{What: "build " + s.Name})
+			img, err := b.Python.Build(ctx, s)
+			built[i], errs[i] = Built{s, img, time.Since(began)}, err
+			return nil
+		})
+	}
+	g.Wait() //nolint:errcheck // the functions collect their errors
+	all := append(fromGo, slices.DeleteFunc(built, func(b Built) bool { return b.Image == nil })...)
+	slices.SortFunc(all, func(a, b Built) int { return cmp.Compare(a.Service.Name, b.Service.Name) })
+	return all, errors.Join(errs...)
+}
+
+// Tagged maps every name by which the images are asked for to its image: what [Load] takes.
+func Tagged(built []Built) map[name.Tag]v1.Image {
+	m := map[name.Tag]v1.Image{}
+	for _, b := range built {
+		for _, tag := range b.Service.Refs {
+			m[tag] = b.Image
+		}
+	}
+	return m
+}

@@ -1,0 +1,20 @@
+// Package images turns a workspace's services into container images on a cluster's node, with no registry.
+//
+// Start with [Discover]: it says which folders of a workspace are services. [Builders.All] builds them: Go services
+// with the host's compiler ([GoBuilder]), Python services with the engine's BuildKit ([PythonBuilder]). [Load] streams the
+// results into a node, sending only what the node lacks. Images that nobody here builds (the broker, the bases of
+// Dockerfiles) come from [ThirdParty.Resolve]: the engine's own, a pulled one, or a stand-in made of Debian packages.
+//
+// The currency is [v1.Image]. Builders know nothing of nodes, and the loader nothing of builders.
+//
+// Rules that the package keeps:
+//
+//   - Layers are uncompressed: a layer's digest is its diffID, and what the node has can be told from both its
+//     content and its snapshots.
+//   - Layers are read from files when they are sent, never held in memory.
+//   - The workspace is only read. What has to be changed for a build (a base image that can't be had, pip's
+//     settings) is changed in the copy that is sent.
+//   - Everything under a Cache folder can be deleted at any time that no build runs; it is made again.
+//
+// [v1.Image]: https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1#Image
+package images
