@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
+)
+
+// dataTimeout is how long a data request may take, from its arrival to its answer.
+const dataTimeout = 30 * time.Second
+
+// Roles of an agent in a job. They are compared without regard to case.
+const (
+	roleAll             = "all"
+	roleDataProvider    = "dataProvider"
+	roleComputeProvider = "computeProvider"
+)
+
+// jobCreator creates Kubernetes Jobs in the agent's namespace.
+type jobCreator interface {
+	Create(ctx context.Context, job *batchv1.Job, options metav1.CreateOptions) (*batchv1.Job, error)
+}
+
+// agent is one party. Make it with newAgent.
+type agent struct {
+	name      string // as agreements spell it: UVA
+	namespace string // the same in lower case
+	queue     string
+	store     etcd.Store
+	sidecar   pb.RabbitMQClient
+	jobs      jobCreator
+	images    images
+	timeout   time.Duration // dataTimeout, shorter in tests
+	exchanges exchanges
+	turns     turns
+	mu        sync.Mutex
+	started   map[string]int // how many Kubernetes Jobs were made of a job
+}
+
+func newAgent(name string, store etcd.Store, sidecar pb.RabbitMQClient, jobs jobCreator, images images) *agent {
+	return &agent{
+		name:      name,
+		namespace: strings.ToLower(name),
+		queue:     name + "-in",
+		store:     store,
+		sidecar:   sidecar,
+		jobs:      jobs,
+		images:    images,
+		timeout:   dataTimeout,
+		exchanges: exchanges{open: map[string]*exchange{}},
+		turns:     turns{taken: map[string]chan struct{}{}},
+		started:   map[string]int{},
+	}
+}
+
+func (a *agent) handlers() service.Handlers {
+	return service.Handlers{
+		"compositionRequest":        service.On(a.compose),
+		"sqlDataRequest":            service.On(a.provide),
+		"microserviceCommunication": service.On(a.receive),
+	}
+}
+
+func (a *agent) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/agent/v1/sqlDataRequest/"+a.namespace, a.serveData)
+	return mux
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd/etcdtest"
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service/sidecartest"
+)
+
+const validBody = `{"type":"sqlDataRequest","query":"SELECT 1","algorithm":"average","options":{"aggregate":true},
+	"user":{"id":"7","user_name":"ann@x"},"requestMetadata":{"job_id":"ann-12345678"}}`
+
+// cluster keeps the Jobs that agents create.
+type cluster struct {
+	mu   sync.Mutex
+	jobs []*batchv1.Job
+	err  error
+}
+
+func (c *cluster) Create(_ context.Context, job *batchv1.Job, _ metav1.CreateOptions) (*batchv1.Job, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return nil, c.err
+	}
+	for _, other := range c.jobs {
+		if other.Name == job.Name {
+			return nil, apierrors.NewAlreadyExists(schema.GroupResource{Resource: "jobs"}, job.Name)
+		}
+	}
+	c.jobs = append(c.jobs, job)
+	return job, nil
+}
+
+func (c *cluster) names() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	for _, job := range c.jobs {
+		names = append(names, job.Name)
+	}
+	return names
+}
+
+// party is an agent between a fake cluster and a fake sidecar.
+type party struct {
+	*agent
+	store   *etcdtest.Memory
+	sidecar *sidecartest.Sidecar
+	cluster *cluster
+}
+
+// newParty is an agent that was told its role in ann's job, unless role is empty.
+func newParty(t *testing.T, name, role string) *party {
+	t.Helper()
+	p := &party{store: configured(t, nil), sidecar: sidecartest.New(), cluster: &cluster{}}
+	p.agent = newAgent(name, p.store, p.sidecar, p.cluster, imagesFromEnv(func(string) string { return "" }))
+	for _, provider := range []string{"UVA", "VU"} {
+		if err := etcd.Put(t.Context(), p.store, etcd.OnlineKey(provider), etcd.Agent{Name: provider, RoutingKey: provider + "-in"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if role != "" {
+		p.tell(t, role)
+	}
+	return p
+}
+
+func (p *party) tell(t *testing.T, role string) {
+	t.Helper()
+	request := &pb.CompositionRequest{
+		ArchetypeId: "a", RequestType: "sqlDataRequest", Role: role, User: &pb.User{Id: "7", UserName: "ann@x"},
+		DestinationQueue: p.queue, JobName: "ann-12345678",
+	}
+	if role == roleComputeProvider {
+		request.DataProviders = []string{"UVA", "VU"}
+	}
+	if err := p.handlers()["compositionRequest"](t.Context(), sidecartest.Envelope("compositionRequest", request, nil)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sent waits for the agent's next message of one kind, and skips others.
+func sent[M any](p *party) M {
+	for {
+		if m, ok := (<-p.sidecar.Calls).Message.(M); ok {
+			return m
+		}
+	}
+}
+
+// arrives hands the agent a message of a chain or another agent.
+func (p *party) arrives(t *testing.T, correlation, returnAddress, result string, metadata map[string]string) {
+	t.Helper()
+	message := &pb.MicroserviceCommunication{
+		Type: "microserviceCommunication", Result: []byte(result), Metadata: metadata,
+		RequestMetadata: &pb.RequestMetadata{CorrelationId: correlation, ReturnAddress: returnAddress},
+	}
+	envelope := sidecartest.Envelope("microserviceCommunication", message, nil)
+	if err := p.handlers()["microserviceCommunication"](context.Background(), envelope); err != nil {
+		t.Errorf("receive: %v", err)
+	}
+}
+
+type reply struct {
+	status int
+	body   string
+}
+
+// post sends a data request; the reply comes on the channel.
+func (p *party) post(body string) <-chan reply {
+	replies := make(chan reply, 1)
+	go func() {
+		r := httptest.NewRequest(http.MethodPost, "/agent/v1/sqlDataRequest/"+p.namespace, strings.NewReader(body))
+		r.Header.Set("Authorization", "bearer 1234")
+		w := httptest.NewRecorder()
+		p.routes().ServeHTTP(w, r)
+		replies <- reply{w.Code, w.Body.String()}
+	}()
+	return replies
+}
+
+func TestCompositionRequestIsStoredAfterItsQueue(t *testing.T) {
+	t.Parallel()
+	p := newParty(t, "UVA", "")
+	p.sidecar.OnCall = func(call sidecartest.Call) error {
+		if stored, _ := p.store.List(t.Context(), etcd.JobPrefix("UVA")); len(stored) != 0 {
+			t.Errorf("%v stored before the queue was declared", stored)
+		}
+		return nil
+	}
+	p.tell(t, roleAll)
+	if got := sent[*pb.QueueInfo](p).GetQueueName(); got != "ann-12345678uva1" {
+		t.Errorf("queue = %s", got)
+	}
+	got, _ := p.store.Get(t.Context(), "/agents/jobs/UVA/ann@x/ann-12345678")
+	want := `{"archetype_id":"a","request_type":"sqlDataRequest","role":"all","user":{"id":"7","user_name":"ann@x"},` +
+		`"destination_queue":"UVA-in","job_name":"ann-12345678","local_job_name":"ann-12345678uva1"}`
+	if string(got) != want {
+		t.Errorf("stored:\n got %s\nwant %s", got, want)
+	}
+	if got, _ := p.store.Get(t.Context(), "/agents/jobs/UVA/queueInfo/ann-12345678uva1"); string(got) != "ann-12345678uva1" {
+		t.Errorf("queue info = %q", got)
+	}
+}
+
+func TestExpiredJobIsRemoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, "UVA", roleAll)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = p.expireQueues(ctx) }()
+		synctest.Wait()
+		_ = p.store.Delete(ctx, "/agents/jobs/UVA/queueInfo/ann-12345678uva1")
+		synctest.Wait()
+		cancel()
+		if left, _ := p.store.List(t.Context(), etcd.JobPrefix("UVA")); len(left) != 0 {
+			t.Errorf("left in the store: %v", left)
+		}
+		var last sidecartest.Call
+		for range len(p.sidecar.Calls) {
+			last = <-p.sidecar.Calls
+		}
+		if last.RPC != "DeleteQueue" || last.Message.(*pb.QueueInfo).GetQueueName() != "ann-12345678uva1" {
+			t.Errorf("last call = %+v, want the queue deleted", last)
+		}
+		synctest.Wait()
+	})
+}
+
+func TestForgottenJobIsRemovedAtStart(t *testing.T) {
+	t.Parallel()
+	p := newParty(t, "UVA", roleAll)
+	_ = p.store.Delete(t.Context(), "/agents/jobs/UVA/queueInfo/ann-12345678uva1")
+	if err := p.expireForgotten(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := p.store.List(t.Context(), etcd.JobPrefix("UVA")); len(left) != 0 {
+		t.Errorf("left in the store: %v", left)
+	}
+}
+
+func TestDataRequestErrors(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, role, body, authorization string
+		clusterError                    error
+		status                          int
+		says                            string
+	}{
+		{"no authorization", roleAll, validBody, "", nil, 401, "Authorization header is missing"},
+		{"not bearer", roleAll, validBody, "basic 1234", nil, 401, "Invalid Authorization header format"},
+		{"no token", roleAll, validBody, "bearer", nil, 401, "Invalid Authorization header format"},
+		{"not JSON", roleAll, "{", "bearer 1", nil, 400, "Bad request"},
+		{"unknown key", roleAll, `{"qurey":"x"}`, "bearer 1", nil, 400, "qurey"},
+		{"no metadata", roleAll, `{"type":"sqlDataRequest"}`, "bearer 1", nil, 500, "Job ID not passed"},
+		{"role without answers", roleDataProvider, validBody, "BEARER 1", nil, 400, "dataProvider"},
+		{"cluster refuses", roleAll, validBody, "bearer 1", errors.New("jobs are forbidden"), 500, "jobs are forbidden"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newParty(t, "UVA", tt.role)
+			p.cluster.err = tt.clusterError
+			r := httptest.NewRequest(http.MethodPost, "/agent/v1/sqlDataRequest/uva", strings.NewReader(tt.body))
+			if tt.authorization != "" {
+				r.Header.Set("Authorization", tt.authorization)
+			}
+			w := httptest.NewRecorder()
+			p.routes().ServeHTTP(w, r)
+			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) {
+				t.Errorf("answer = %d %q, want %d with %q", w.Code, w.Body, tt.status, tt.says)
+			}
+		})
+	}
+}
+
+func TestUnknownJobIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, "UVA", "")
+		if got := <-p.post(validBody); got.status != 400 || !strings.Contains(got.body, "No job found for this user") {
+			t.Errorf("answer = %+v", got)
+		}
+	})
+}
+
+func TestDataRequestWaitsForItsCompositionRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, "UVA", "")
+		replies := p.post(validBody)
+		synctest.Wait()
+		p.tell(t, roleAll)
+		p.arrives(t, sent[*pb.MicroserviceCommunication](p).GetRequestMetadata().GetCorrelationId(), "", "42", nil)
+		if got := <-replies; got.status != 200 {
+			t.Errorf("answer = %+v, want 200", got)
+		}
+	})
+}

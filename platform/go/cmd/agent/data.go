@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+)
+
+const timedOut = "Request timed out"
+
+// abandonTimeout bounds the tidying up after a failed request.
+const abandonTimeout = 5 * time.Second
+
+// serveData answers a data request: it runs this agent's part of the job that the request names, and sends the
+// chain's result as it is. Failures have a status and a line of text.
+func (a *agent) serveData(w http.ResponseWriter, r *http.Request) {
+	if problem := authorization(r.Header.Get("Authorization")); problem != "" {
+		http.Error(w, problem, http.StatusUnauthorized)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, "Bad request: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	data := new(pb.SqlDataRequest)
+	if err := protojson.Unmarshal(body, data); err != nil {
+		http.Error(w, "Bad request: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	if data.GetRequestMetadata().GetJobId() == "" {
+		http.Error(w, "Job ID not passed", http.StatusInternalServerError)
+		return
+	}
+	trace, ok := rpc.TraceOf(data.GetRequestMetadata().GetTraces())
+	if !ok {
+		trace = rpc.NewTrace() // services of the chain need one
+	}
+	ctx := rpc.WithTrace(r.Context(), trace)
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	status, text := a.answer(ctx, data)
+	if status == http.StatusOK {
+		_, _ = w.Write(text)
+		return
+	}
+	slog.WarnContext(ctx, "data request failed", "job", data.GetRequestMetadata().GetJobId(), "status", status, "error", string(text))
+	http.Error(w, string(text), status)
+}
+
+// authorization says what is wrong with an Authorization header: it has to be a bearer token, whatever token.
+func authorization(header string) (problem string) {
+	if header == "" {
+		return "Authorization header is missing"
+	}
+	if parts := strings.Fields(header); len(parts) != 2 || !strings.EqualFold(parts[0], "bearer") {
+		return "Invalid Authorization header format"
+	}
+	return ""
+}
+
+// answer runs a data request and returns its HTTP status and body.
+func (a *agent) answer(ctx context.Context, data *pb.SqlDataRequest) (status int, body []byte) {
+	job := data.GetRequestMetadata().GetJobId()
+	endTurn, err := a.turns.take(ctx, job)
+	if err != nil {
+		return http.StatusRequestTimeout, []byte(timedOut)
+	}
+	request, err := a.composition(ctx, data.GetUser().GetUserName(), job)
+	if err != nil {
+		endTurn()
+		slog.WarnContext(ctx, "no composition request", "job", job, "error", err)
+		return http.StatusBadRequest, []byte("No job found for this user")
+	}
+
+	e := &exchange{answer: make(chan *pb.MicroserviceCommunication, 1)}
+	id := uuid.NewString()
+	ctx = logging.WithCorrelation(ctx, id)
+	switch {
+	case strings.EqualFold(request.GetRole(), roleAll):
+		err = a.startAll(ctx, request, data, id, e)
+	case strings.EqualFold(request.GetRole(), roleComputeProvider):
+		err = a.startThirdParty(ctx, request, data, id, e)
+	default:
+		endTurn()
+		return http.StatusBadRequest, []byte("Bad request: this agent's role in the job is " + request.GetRole())
+	}
+	if err != nil {
+		a.abandon(ctx, request, id, e)
+		endTurn()
+		if ctx.Err() != nil {
+			return http.StatusRequestTimeout, []byte(timedOut)
+		}
+		return http.StatusInternalServerError, []byte("Internal server error: " + err.Error())
+	}
+	go func() {
+		defer endTurn()
+		a.finish(context.WithoutCancel(ctx), request, id, e)
+	}()
+	select {
+	case message := <-e.answer:
+		return result(message)
+	case <-ctx.Done():
+		return http.StatusRequestTimeout, []byte(timedOut)
+	}
+}
+
+// result is the answer in what came back from a chain.
+func result(message *pb.MicroserviceCommunication) (status int, body []byte) {
+	if text := message.GetMetadata()[errorKey]; text != "" {
+		return http.StatusInternalServerError, []byte(text)
+	}
+	if len(message.GetResult()) == 0 {
+		return http.StatusInternalServerError, []byte("the chain ended without a result")
+	}
+	return http.StatusOK, message.GetResult()
+}
+
+// startAll sends a data request through a chain of which this agent runs every service.
+func (a *agent) startAll(ctx context.Context, request *pb.CompositionRequest, data *pb.SqlDataRequest, id string, e *exchange) error {
+	if err := a.keepQueue(ctx, request); err != nil {
+		return err
+	}
+	a.exchanges.begin(id, e)
+	if err := a.createJob(ctx, request, request.GetRequestType(), data.GetOptions()); err != nil {
+		return err
+	}
+	return a.sendToJob(ctx, request, data, request.GetRequestType(), id)
+}
+
+// finish waits until the last message of an exchange has passed, and abandons the exchange when that takes too long.
+func (a *agent) finish(ctx context.Context, request *pb.CompositionRequest, id string, e *exchange) {
+	late := time.NewTimer(a.timeout)
+	defer late.Stop()
+	select {
+	case <-e.done:
+	case <-late.C:
+		a.abandon(ctx, request, id, e)
+	}
+}
+
+// abandon closes an exchange that didn't come to its end. It leaves a queue behind that may hold anything, so the
+// job gets a new one.
+func (a *agent) abandon(ctx context.Context, request *pb.CompositionRequest, id string, e *exchange) {
+	if e.done == nil {
+		return // never begun
+	}
+	a.exchanges.drop(id)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
+	defer cancel()
+	if err := a.renewQueue(ctx, request); err != nil {
+		slog.WarnContext(ctx, "queue of a failed request not renewed", "job", request.GetJobName(), "error", err)
+	}
+}
+
+// failure is the message that stands for an answer that can't be had.
+func failure(err error) *pb.MicroserviceCommunication {
+	return &pb.MicroserviceCommunication{
+		Type:     "microserviceCommunication",
+		Metadata: map[string]string{errorKey: fmt.Sprint(err)},
+	}
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+)
+
+// errorKey is where a chain that failed says why: "<service>: <text>". Agents put their name in front when the
+// message leaves them for another.
+const errorKey = "error"
+
+// receive passes on what a chain, or a data provider's agent, sends: to this agent's own chain, to the third party
+// that asked, or to the HTTP request that waits.
+func (a *agent) receive(ctx context.Context, message *pb.MicroserviceCommunication) error {
+	id := message.GetRequestMetadata().GetCorrelationId()
+	ctx = logging.WithCorrelation(ctx, id)
+	e, final := a.exchanges.advance(id)
+	switch {
+	case e == nil:
+		slog.InfoContext(ctx, "answer that nobody waits for is dropped")
+		return nil
+	case !final:
+		return a.passToJob(ctx, e, message)
+	case e.returnAddress != "":
+		return a.passToThirdParty(ctx, e, message)
+	default:
+		e.offer(message)
+		return nil
+	}
+}
+
+// passToJob sends a data provider's message to this agent's own chain. A failure is the answer at once; it still
+// goes to the chain, which counts the messages that it waits for and ends with the last.
+func (a *agent) passToJob(ctx context.Context, e *exchange, message *pb.MicroserviceCommunication) error {
+	if message.GetMetadata()[errorKey] != "" {
+		e.offer(message)
+	}
+	if err := a.forward(ctx, message, e.jobQueue, a.queue); err != nil {
+		e.offer(failure(err))
+		return err
+	}
+	return nil
+}
+
+// passToThirdParty sends this agent's contribution to the agent that asked for it.
+func (a *agent) passToThirdParty(ctx context.Context, e *exchange, message *pb.MicroserviceCommunication) error {
+	if text := message.GetMetadata()[errorKey]; text != "" {
+		message.Metadata[errorKey] = a.name + ": " + text
+	}
+	return a.forward(ctx, message, e.returnAddress, message.GetRequestMetadata().GetReturnAddress())
+}
+
+// forward sends message on, in place: what travels in it may be large.
+func (a *agent) forward(ctx context.Context, message *pb.MicroserviceCommunication, queue, returnAddress string) error {
+	message.RequestMetadata.DestinationQueue = queue
+	message.RequestMetadata.ReturnAddress = returnAddress
+	if _, err := a.sidecar.SendMicroserviceComm(ctx, message); err != nil {
+		return fmt.Errorf("send to queue %s: %w", queue, err)
+	}
+	return nil
+}

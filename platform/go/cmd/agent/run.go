@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"google.golang.org/protobuf/types/known/anypb"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+)
+
+// createJob starts the chain of services that a composition request and the options of a data request call for.
+func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, requestType string, options map[string]bool) error {
+	chain, err := a.chain(ctx, requestType, request.GetRole(), options)
+	if err != nil {
+		return err
+	}
+	for {
+		name := kubernetesJobName(request.GetJobName(), a.namespace, a.nextStart(request.GetJobName()))
+		_, err := a.jobs.Create(ctx, a.manifest(name, request, chain), metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			continue // from before this agent started, which begins to count at 1
+		}
+		if err != nil {
+			return fmt.Errorf("create job %s: %w", name, err)
+		}
+		slog.InfoContext(ctx, "job created", "name", name, "chain", chain, "role", request.GetRole())
+		return nil
+	}
+}
+
+// nextStart counts the Kubernetes Jobs made of a job, from 1.
+func (a *agent) nextStart(job string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.started[job]++
+	return a.started[job]
+}
+
+func (a *agent) forgetStarts(job string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.started, job)
+}
+
+// sendToJob puts a data request into the queue of this agent's part of the job. The chain's answer comes back to
+// the agent's own queue under the same correlation id.
+func (a *agent) sendToJob(ctx context.Context, request *pb.CompositionRequest, data *pb.SqlDataRequest, requestType, correlation string) error {
+	original, err := anypb.New(data)
+	if err != nil {
+		return fmt.Errorf("pack data request: %w", err)
+	}
+	trace, _ := rpc.TraceFrom(ctx)
+	message := &pb.MicroserviceCommunication{
+		Type:            "microserviceCommunication",
+		RequestType:     requestType,
+		OriginalRequest: original,
+		RequestMetadata: &pb.RequestMetadata{
+			CorrelationId:    correlation,
+			DestinationQueue: request.GetLocalJobName(),
+			ReturnAddress:    a.queue,
+		},
+		Traces: trace.Traces(),
+	}
+	if _, err := a.sidecar.SendMicroserviceComm(ctx, message); err != nil {
+		return fmt.Errorf("send to queue %s: %w", request.GetLocalJobName(), err)
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+)
+
+// maxAnswerBytes limits what one agent may answer; it is held in memory.
+const maxAnswerBytes = 256 << 20
+
+// answer is what the client gets.
+type answer struct {
+	JobID     string       `json:"jobId"`
+	Responses []string     `json:"responses"` // of the agents that answered, in the order of their names
+	Errors    []agentError `json:"errors,omitempty"`
+}
+
+// agentError says why an agent gave no answer.
+type agentError struct {
+	Provider string `json:"provider"`
+	Status   int    `json:"status"` // HTTP status of the agent; 0 when it couldn't be reached
+	Error    string `json:"error"`
+}
+
+// collect sends the data request to every agent that the approval names, all at once, and gathers their answers.
+func (g *gateway) collect(ctx context.Context, req *request, approval *pb.RequestApprovalResponse, trace rpc.Trace) (answer, error) {
+	body, err := dataRequest(req, approval.GetJobId(), trace)
+	if err != nil {
+		return answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, g.dataTimeout)
+	defer cancel()
+
+	providers := slices.Sorted(maps.Keys(approval.GetAuthorizedProviders()))
+	bodies := make([]string, len(providers))
+	failures := make([]*agentError, len(providers))
+	var calls sync.WaitGroup
+	for i, provider := range providers {
+		calls.Go(func() {
+			address := fmt.Sprintf("http://%s:%s/agent/v1/%s/%s",
+				approval.GetAuthorizedProviders()[provider], g.agentPort, url.PathEscape(req.Type), strings.ToLower(provider))
+			status, text, err := g.call(ctx, address, approval.GetAuth().GetAccessToken(), body)
+			switch {
+			case err != nil:
+				failures[i] = &agentError{Provider: provider, Status: status, Error: err.Error()}
+			case status != http.StatusOK:
+				failures[i] = &agentError{Provider: provider, Status: status, Error: strings.TrimSpace(text)}
+			case text == "":
+				failures[i] = &agentError{Provider: provider, Status: status, Error: "the agent's answer is empty"}
+			default:
+				bodies[i] = text
+			}
+		})
+	}
+	calls.Wait()
+
+	collected := answer{JobID: approval.GetJobId(), Responses: []string{}}
+	for i := range providers {
+		if failures[i] != nil {
+			collected.Errors = append(collected.Errors, *failures[i])
+		} else {
+			collected.Responses = append(collected.Responses, bodies[i])
+		}
+	}
+	return collected, nil
+}
+
+// dataRequest is the client's data_request with the user and the job in it. What the client put there is replaced.
+func dataRequest(req *request, job string, trace rpc.Trace) ([]byte, error) {
+	user, err := json.Marshal(map[string]string{"id": req.User.ID, "user_name": req.User.UserName})
+	if err != nil {
+		return nil, fmt.Errorf("encode user: %w", err)
+	}
+	metadata, err := json.Marshal(map[string]any{"job_id": job, "traces": map[string][]byte{rpc.BinaryTrace: trace.Binary()}})
+	if err != nil {
+		return nil, fmt.Errorf("encode request metadata: %w", err)
+	}
+	fields := maps.Clone(req.DataRequest)
+	delete(fields, "request_metadata") // the other spelling of the key below
+	fields["user"] = user
+	fields["requestMetadata"] = metadata
+	body, err := json.Marshal(fields)
+	if err != nil {
+		return nil, fmt.Errorf("encode data request: %w", err)
+	}
+	return body, nil
+}
+
+// call posts a data request to an agent.
+func (g *gateway) call(ctx context.Context, address, token string, body []byte) (status int, text string, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return 0, "", fmt.Errorf("make request: %w", err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "bearer "+token)
+	response, err := g.agents.Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes+1))
+	if err != nil {
+		return response.StatusCode, "", fmt.Errorf("read answer: %w", err)
+	}
+	if len(content) > maxAnswerBytes {
+		return response.StatusCode, "", fmt.Errorf("answer is larger than %d bytes", maxAnswerBytes)
+	}
+	return response.StatusCode, string(content), nil
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+)
+
+const policyEnforcerQueue = "policyEnforcer-in"
+
+// request is the body of a request for approval.
+type request struct {
+	Type string `json:"type"`
+	User struct {
+		ID       string `json:"ID"`
+		UserName string `json:"userName"`
+	} `json:"user"`
+	DataProviders []string `json:"dataProviders"`
+	// DataRequest is what the agents get. It stays as the client wrote it, but for the keys that the gateway sets.
+	DataRequest map[string]json.RawMessage `json:"data_request"`
+	options     map[string]bool            // of DataRequest
+}
+
+// parse decodes a request and says what is wrong with it.
+func parse(r *http.Request) (*request, error) {
+	req := new(request)
+	if err := json.NewDecoder(r.Body).Decode(req); err != nil {
+		return nil, fmt.Errorf("request is not valid JSON of the expected shape: %w", err)
+	}
+	switch {
+	case req.Type == "":
+		return nil, errors.New("type is missing")
+	case req.User.UserName == "":
+		return nil, errors.New("user.userName is missing")
+	case len(req.DataProviders) == 0:
+		return nil, errors.New("dataProviders is missing or empty")
+	case req.DataRequest == nil:
+		return nil, errors.New("data_request is missing")
+	}
+	if raw, ok := req.DataRequest["options"]; ok {
+		if err := json.Unmarshal(raw, &req.options); err != nil {
+			return nil, fmt.Errorf("data_request.options has to be an object of booleans: %w", err)
+		}
+	}
+	return req, nil
+}
+
+// requestApproval answers a request with what the agents made of it: 400 for a request that makes no sense, 403 for
+// one that no agreement allows, 503 for one that is allowed but can't be carried out now, 408 when no approval came
+// in time, 502 when an agent failed.
+func (g *gateway) requestApproval(w http.ResponseWriter, r *http.Request) {
+	req, err := parse(r)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	trace := rpc.NewTrace()
+	ctx := rpc.WithTrace(r.Context(), trace)
+	approval, err := g.approve(ctx, req, trace)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		writeError(w, http.StatusRequestTimeout, "Request timed out: no approval in time")
+		return
+	case err != nil:
+		slog.ErrorContext(ctx, "approval not requested", "error", err)
+		writeError(w, http.StatusServiceUnavailable, err.Error())
+		return
+	case approval.GetError() != "" && approval.GetAuth() == nil:
+		writeError(w, http.StatusForbidden, approval.GetError())
+		return
+	case approval.GetError() != "":
+		writeError(w, http.StatusServiceUnavailable, approval.GetError())
+		return
+	}
+	answer, err := g.collect(ctx, req, approval, trace)
+	if err != nil {
+		writeError(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	if len(answer.Errors) > 0 {
+		slog.WarnContext(ctx, "agents failed", "job", answer.JobID, "errors", answer.Errors)
+		writeJSON(w, http.StatusBadGateway, answer)
+		return
+	}
+	writeJSON(w, http.StatusOK, answer)
+}
+
+// approve asks the policy enforcer for approval and waits for the orchestrator's answer.
+func (g *gateway) approve(ctx context.Context, req *request, trace rpc.Trace) (*pb.RequestApprovalResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.approvalTimeout)
+	defer cancel()
+	answer, forget := g.approvals.wait(trace.ID, req.User.ID)
+	defer forget()
+	if _, err := g.sidecar.SendRequestApproval(ctx, &pb.RequestApproval{
+		Type:             req.Type,
+		User:             req.user(),
+		DataProviders:    req.DataProviders,
+		DestinationQueue: policyEnforcerQueue,
+		Options:          req.options,
+	}); err != nil {
+		return nil, fmt.Errorf("ask for approval: %w", err)
+	}
+	select {
+	case response := <-answer:
+		return response, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (req *request) user() *pb.User { return &pb.User{Id: req.User.ID, UserName: req.User.UserName} }

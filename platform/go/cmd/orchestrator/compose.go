@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
+)
+
+const gatewayQueue = "api-gateway-in"
+
+// Roles of an agent in a job.
+const (
+	roleAll             = "all"
+	roleDataProvider    = "dataProvider"
+	roleComputeProvider = "computeProvider"
+)
+
+// orchestrator answers validated requests.
+type orchestrator struct {
+	store   etcd.Store
+	sidecar pb.RabbitMQClient
+}
+
+func (o *orchestrator) handlers() service.Handlers {
+	return service.Handlers{
+		"validationResponse": service.On(o.compose),
+		"policyUpdate":       service.On(o.policyUpdated),
+	}
+}
+
+// compose turns a validated request into composition requests for the agents, and answers the gateway. There is
+// always an answer with the user in it: whom to call, or why that can't be. An answer with an error carries the
+// tokens only when the request was approved, so that "not allowed" and "allowed but not possible" can be told apart.
+func (o *orchestrator) compose(ctx context.Context, validation *pb.ValidationResponse) error {
+	answer := &pb.RequestApprovalResponse{
+		Type:            "requestApprovalResponse",
+		User:            validation.GetUser(),
+		RequestMetadata: &pb.RequestMetadata{DestinationQueue: gatewayQueue},
+	}
+	if len(validation.GetValidDataproviders()) == 0 || !validation.GetRequestApproved() {
+		answer.Error = fmt.Sprintf("request denied: no agreement allows it to %q (asked: %s)",
+			validation.GetUser().GetUserName(), strings.Join(validation.GetInvalidDataproviders(), ", "))
+	} else {
+		answer.Auth = validation.GetAuth()
+		if err := o.distribute(ctx, validation, answer); err != nil {
+			answer.Error = "request approved, but not possible: " + err.Error()
+			answer.AuthorizedProviders, answer.JobId = nil, ""
+		}
+	}
+	slog.InfoContext(ctx, "request answered", "user", answer.GetUser().GetUserName(), "job", answer.JobId,
+		"agents", slices.Sorted(maps.Keys(answer.AuthorizedProviders)), "error", answer.Error)
+	if _, err := o.sidecar.SendRequestApprovalResponse(ctx, answer); err != nil {
+		return fmt.Errorf("answer the gateway: %w", err)
+	}
+	return nil
+}
+
+// distribute chooses the archetype, sends each agent its part, and puts job and agents to call into answer.
+func (o *orchestrator) distribute(ctx context.Context, validation *pb.ValidationResponse, answer *pb.RequestApprovalResponse) error {
+	online, err := o.online(ctx)
+	if err != nil {
+		return err
+	}
+	providers := map[string]*pb.DataProvider{}
+	for name, provider := range validation.GetValidDataproviders() {
+		if _, ok := online[name]; ok {
+			providers[name] = provider
+		}
+	}
+	if len(providers) == 0 {
+		return errors.New("no agent is online of " + names(validation.GetValidDataproviders()))
+	}
+	stored, err := etcd.List[etcd.Archetype](ctx, o.store, etcd.ArchetypePrefix)
+	if err != nil {
+		return err
+	}
+	archetype, err := selectArchetype(stored, providers, validation.GetOptions())
+	if err != nil {
+		return err
+	}
+
+	requests, authorized, err := compositions(archetype, providers, online)
+	if err != nil {
+		return err
+	}
+	answer.JobId = jobName(validation.GetUser().GetUserName())
+	answer.AuthorizedProviders = authorized
+	for _, request := range requests {
+		request.RequestType = validation.GetRequestType()
+		request.User = validation.GetUser()
+		request.JobName = answer.JobId
+		if _, err := o.sidecar.SendCompositionRequest(ctx, request); err != nil {
+			return fmt.Errorf("send composition request to %s: %w", request.DestinationQueue, err)
+		}
+	}
+	return nil
+}
+
+// online lists the running agents by name.
+func (o *orchestrator) online(ctx context.Context) (map[string]etcd.Agent, error) {
+	agents, err := etcd.List[etcd.Agent](ctx, o.store, etcd.OnlinePrefix)
+	if err != nil {
+		return nil, err
+	}
+	online := map[string]etcd.Agent{}
+	for _, agent := range agents {
+		online[agent.Name] = agent
+	}
+	return online, nil
+}
+
+// compositions says what each agent has to do, in the order of their names, and whom the gateway has to call: every
+// provider, or the third party alone.
+func compositions(archetype etcd.Archetype, providers map[string]*pb.DataProvider, online map[string]etcd.Agent) (
+	requests []*pb.CompositionRequest, authorized map[string]string, err error,
+) {
+	role := roleAll
+	if archetype.ThirdParty() {
+		role = roleDataProvider
+	}
+	authorized = map[string]string{}
+	dataProviders := slices.Sorted(maps.Keys(providers))
+	for _, name := range dataProviders {
+		requests = append(requests, &pb.CompositionRequest{
+			ArchetypeId: archetype.Name, Role: role, DestinationQueue: online[name].RoutingKey,
+		})
+		authorized[name] = online[name].DNS
+	}
+	if !archetype.ThirdParty() {
+		return requests, authorized, nil
+	}
+	party, err := selectThirdParty(providers, online)
+	if err != nil {
+		return nil, nil, err
+	}
+	requests = append(requests, &pb.CompositionRequest{
+		ArchetypeId: archetype.Name, Role: roleComputeProvider, DataProviders: dataProviders, DestinationQueue: party.RoutingKey,
+	})
+	return requests, map[string]string{party.Name: party.DNS}, nil
+}
+
+// policyUpdated takes note of a revalidation. Running jobs keep the composition that they were approved with.
+func (o *orchestrator) policyUpdated(ctx context.Context, update *pb.PolicyUpdate) error {
+	slog.InfoContext(ctx, "policy updated", "user", update.GetUser().GetUserName(),
+		"approved", update.GetValidationResponse().GetRequestApproved())
+	return nil
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd/etcdtest"
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service/sidecartest"
+)
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	relation := func(archetypes, providers []string) map[string]etcd.Relation {
+		return map[string]etcd.Relation{"ann@x": {AllowedArchetypes: archetypes, AllowedComputeProviders: providers}}
+	}
+	tests := []struct {
+		name       string
+		agreement  etcd.Agreement
+		ok         bool
+		archetypes []string
+		providers  []string
+	}{
+		{name: "no agreement"},
+		{name: "no relation", agreement: etcd.Agreement{Archetypes: []string{"a"}, Relations: map[string]etcd.Relation{"bob@x": {AllowedArchetypes: []string{"a"}}}}},
+		{
+			name:       "order of the agreement",
+			agreement:  etcd.Agreement{Archetypes: []string{"b", "a", "c"}, Relations: relation([]string{"a", "b"}, nil)},
+			ok:         true,
+			archetypes: []string{"b", "a"},
+		},
+		{name: "nothing in common", agreement: etcd.Agreement{Archetypes: []string{"a"}, Relations: relation([]string{"b"}, nil)}},
+		{
+			name: "compute providers",
+			agreement: etcd.Agreement{
+				Archetypes: []string{"a", "a"}, ComputeProviders: []string{"SURF", "OTHER"},
+				Relations: relation([]string{"a"}, []string{"THIRD", "SURF"}),
+			},
+			ok: true, archetypes: []string{"a"}, providers: []string{"SURF"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, ok := judge(tt.agreement, "ann@x")
+			if ok != tt.ok || !slices.Equal(got.archetypes, tt.archetypes) || !slices.Equal(got.computeProviders, tt.providers) {
+				t.Errorf("judge = %+v, %v, want archetypes %v, compute providers %v, %v", got, ok, tt.archetypes, tt.providers, tt.ok)
+			}
+		})
+	}
+}
+
+// enforce runs one handler on a store with agreements of UVA and VU with ann, and returns what it sent.
+func enforce(t *testing.T, kind string, message proto.Message) sidecartest.Call {
+	t.Helper()
+	store := etcdtest.New()
+	for _, name := range []string{"UVA", "VU"} {
+		if err := etcd.Put(t.Context(), store, etcd.AgreementKey(name), etcd.Agreement{
+			Name: name, Archetypes: []string{"computeToData"}, ComputeProviders: []string{"SURF"},
+			Relations: map[string]etcd.Relation{"ann@x": {AllowedArchetypes: []string{"computeToData"}, AllowedComputeProviders: []string{"SURF"}}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sidecar := sidecartest.New()
+	e := &enforcer{store: store, sidecar: sidecar}
+	if err := e.handlers()[kind](context.Background(), sidecartest.Envelope(kind, message, nil)); err != nil {
+		t.Fatal(err)
+	}
+	return <-sidecar.Calls
+}
+
+func TestApprovalIsAlwaysAnswered(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, user string
+		providers  []string
+		approved   bool
+		valid      []string
+		invalid    []string
+	}{
+		{"known", "ann@x", []string{"VU", "UVA"}, true, []string{"UVA", "VU"}, nil},
+		{"one unknown provider", "ann@x", []string{"VU", "RUG"}, true, []string{"VU"}, []string{"RUG"}},
+		{"only unknown providers", "ann@x", []string{"RUG", "X"}, false, nil, []string{"RUG", "X"}},
+		{"unknown user", "bob@x", []string{"UVA"}, false, nil, []string{"UVA"}},
+		{"no provider", "ann@x", nil, false, nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			user := &pb.User{Id: "7", UserName: tt.user}
+			call := enforce(t, "requestApproval", &pb.RequestApproval{
+				Type: "sqlDataRequest", User: user, DataProviders: tt.providers, Options: map[string]bool{"aggregate": true},
+			})
+			got := call.Message.(*pb.ValidationResponse)
+			want := &pb.ValidationResponse{
+				Type: "validationResponse", RequestType: "sqlDataRequest", User: user,
+				ValidDataproviders: map[string]*pb.DataProvider{}, InvalidDataproviders: tt.invalid,
+				RequestApproved: tt.approved, Options: map[string]bool{"aggregate": true},
+				ValidArchetypes: &pb.UserArchetypes{UserName: tt.user, Archetypes: map[string]*pb.UserAllowedArchetypes{}},
+			}
+			for _, name := range tt.valid {
+				want.ValidDataproviders[name] = &pb.DataProvider{Archetypes: []string{"computeToData"}, ComputeProviders: []string{"SURF"}}
+				want.ValidArchetypes.Archetypes[name] = &pb.UserAllowedArchetypes{Archetypes: []string{"computeToData"}}
+			}
+			if tt.approved {
+				want.Auth = &pb.Auth{AccessToken: "1234", RefreshToken: "1234"}
+			}
+			if !proto.Equal(got, want) {
+				t.Errorf("answer:\n got %v\nwant %v", got, want)
+			}
+		})
+	}
+}
+
+func TestPolicyUpdateComesBack(t *testing.T) {
+	t.Parallel()
+	call := enforce(t, "policyUpdate", &pb.PolicyUpdate{
+		Type: "policyUpdate", User: &pb.User{UserName: "ann@x"}, DataProviders: []string{"UVA"},
+		RequestMetadata: &pb.RequestMetadata{CorrelationId: "c", DestinationQueue: "policyEnforcer-in"},
+	})
+	got := call.Message.(*pb.PolicyUpdate)
+	if got.GetRequestMetadata().GetDestinationQueue() != "orchestrator-in" || got.GetRequestMetadata().GetCorrelationId() != "c" {
+		t.Errorf("request metadata = %v, want the same correlation id, to the orchestrator", got.GetRequestMetadata())
+	}
+	if v := got.GetValidationResponse(); v.GetType() != "policyUpdate" || !v.GetRequestApproved() || v.GetValidDataproviders()["UVA"] == nil {
+		t.Errorf("validation = %v, want UVA approved", v)
+	}
+}
