@@ -38,5 +38,14 @@ lint:
 fmt:
 	gofmt -w cmd sandbox cluster images fixtures scenarios internal platform/go
 
+# The generated code of the control API (the platform's own: make -C platform/go proto). protoc comes with grpcio-tools.
+proto:
+	python3 -m venv bin/proto
+	bin/proto/bin/pip install -q grpcio-tools==1.85.1
+	GOBIN=$(CURDIR)/bin/proto/bin $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+	GOBIN=$(CURDIR)/bin/proto/bin $(GO) install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+	cd sandbox/control && PATH=$(CURDIR)/bin/proto/bin:$$PATH $(CURDIR)/bin/proto/bin/python -m grpc_tools.protoc -I . \
+		--go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative control.proto
+
 clean:
 	rm -rf bin

@@ -105,12 +105,12 @@ func (c *Cluster) State(ctx context.Context) (State, error) {
 // KubernetesVersion returns the version of the cluster that was created, as "v1.37.2"; empty when none was.
 func (c *Cluster) KubernetesVersion() string { return c.readRecord().Kubernetes }
 
-// clusterLabel is kind's own: its value is the cluster's name.
-const clusterLabel = "io.x-k8s.kind.cluster"
+// NodeLabel is kind's own label on its nodes' containers: its value is the cluster's name.
+const NodeLabel = "io.x-k8s.kind.cluster"
 
 func (c *Cluster) containers(ctx context.Context) ([]container.Summary, error) {
 	list, err := c.docker.ContainerList(ctx, container.ListOptions{All: true,
-		Filters: filters.NewArgs(filters.Arg("label", clusterLabel+"="+Name(c.cfg.Sandbox)))})
+		Filters: filters.NewArgs(filters.Arg("label", NodeLabel+"="+Name(c.cfg.Sandbox)))})
 	if err != nil {
 		return nil, fmt.Errorf("list node containers: %w", err)
 	}
@@ -118,7 +118,7 @@ func (c *Cluster) containers(ctx context.Context) ([]container.Summary, error) {
 }
 
 // Node returns the cluster's node. It doesn't need to run yet.
-func (c *Cluster) Node() Node { return containerNode{c.docker, NodeName(c.cfg.Sandbox)} }
+func (c *Cluster) Node() Node { return NewNode(c.docker, NodeName(c.cfg.Sandbox)) }
 
 // NodeImageVersion reads which Kubernetes a node image has. The image must be in the engine.
 func NodeImageVersion(ctx context.Context, docker client.APIClient, image string) (string, error) {

@@ -31,6 +31,9 @@ type containerNode struct {
 
 var _ Node = containerNode{}
 
+// NewNode returns the node that is the container of that name (see [NodeName]). It doesn't need to run yet.
+func NewNode(docker client.APIClient, name string) Node { return containerNode{docker, name} }
+
 func (n containerNode) Exec(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error) {
 	shown := append([]string{"docker", "exec", n.name}, argv...)
 	created, err := n.docker.ContainerExecCreate(ctx, n.name, container.ExecOptions{

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"time"
 
@@ -28,15 +29,17 @@ type bringUp struct {
 	cache   string
 	began   time.Time
 
-	workspace *workspace            // read
-	network   cluster.Network       // network
-	node      nodeimage.Choice      // node-image
-	cluster   *cluster.Cluster      // cluster-config, once the network and the node image are known
-	rabbit    images.Choice         // broker-image
-	broker    broker.Broker         // broker
-	built     map[name.Tag]v1.Image // build
-	client    *cluster.Client       // cluster
-	replayed  *ReplayReport         // scenario
+	workspace  *workspace            // read
+	network    cluster.Network       // network
+	node       nodeimage.Choice      // node-image
+	rabbit     images.Choice         // broker-image
+	broker     broker.Broker         // broker
+	sources    string                // build: the fingerprint of what is built
+	built      map[name.Tag]v1.Image // build; nil when what stands is up to date
+	loaded     bool                  // load
+	client     *cluster.Client       // cluster
+	deployment string                // deploy: a hash of all that is deployed
+	replayed   *ReplayReport         // scenario
 }
 
 func newBringUp(s *session, opts UpOptions, f *feed) *bringUp {
@@ -55,7 +58,7 @@ func (b *bringUp) plan() *plan {
 			{Name: "cluster", Needs: []string{"network", "node-image", "launch-files"}, Met: b.clusterRuns, Do: b.startCluster, Whole: true},
 			{Name: "broker-image", Needs: []string{"read"}, Do: b.resolveBrokerImage},
 			{Name: "broker", Needs: []string{"network", "broker-image"}, Do: b.startBroker},
-			{Name: "build", Needs: []string{"read"}, Met: b.imagesStand, Do: b.build},
+			{Name: "build", Needs: []string{"read"}, Met: b.sourcesStand, Do: b.build},
 			{Name: "load", Needs: []string{"build", "network", "node-image"}, Met: b.imagesStand, Do: b.load},
 			{Name: "deploy", Needs: []string{"cluster", "load", "broker", "launch-files"}, Do: b.deploy},
 			{Name: "entry", Needs: []string{"cluster"}, Do: b.openEntry},
@@ -79,7 +82,11 @@ func (b *bringUp) run(ctx context.Context, p *plan) error {
 	if err := p.run(ctx); err != nil {
 		return err
 	}
-	summary, err := json.Marshal(b.summary())
+	sum, err := b.summary()
+	if err != nil {
+		return err
+	}
+	summary, err := json.Marshal(sum)
 	if err != nil {
 		return err
 	}
@@ -107,7 +114,7 @@ func (b *bringUp) ensureNetwork(ctx context.Context) (string, error) {
 // resolveNodeImage is the phase "node-image".
 func (b *bringUp) resolveNodeImage(ctx context.Context) (string, error) {
 	var err error
-	builder := nodeImages(b.session.docker, b.cache)
+	builder := nodeImages(b.session.docker, b.cache, nil)
 	if b.node, err = builder.Resolve(ctx, b.record.NodeImage, b.record.Offline); err != nil {
 		return "", err
 	}
@@ -142,8 +149,21 @@ func (b *bringUp) startBroker(ctx context.Context) (string, error) {
 // errNotReady is returned to those who ask a session for what only a ready platform has.
 var errNotReady = errors.New("the platform isn't up: run `dynsandbox up`")
 
-func nodeImages(docker engineClient, cache string) *nodeimage.Builder {
-	return &nodeimage.Builder{Cache: filepath.Join(cache, "node-image"), Docker: docker, Install: func(ctx context.Context, pkgs ...string) error {
-		return engine.InstallPackages(ctx, nil, pkgs...)
-	}}
+// nodeImages returns the builder of node images.
+func nodeImages(docker engineClient, cache string, log io.Writer) *nodeimage.Builder {
+	return &nodeimage.Builder{Cache: filepath.Join(cache, "node-image"), Docker: docker, Install: installPackages, Log: log}
+}
+
+// NodeImages returns a builder of node images for this machine's engine, and a function that closes it. log gets the
+// output of the tools; nil discards it.
+func NodeImages(ctx context.Context, log io.Writer) (*nodeimage.Builder, func() error, error) {
+	cache, err := CacheDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	docker, err := engine.Connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return nodeImages(docker, cache, log), docker.Close, nil
 }

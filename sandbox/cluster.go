@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"github.com/docker/docker/client"
 
@@ -27,6 +28,11 @@ func (b *bringUp) describe() (*cluster.Cluster, error) {
 	})
 }
 
+// nodeOf returns the node of a sandbox's cluster.
+func nodeOf(docker engineClient, sandbox string) cluster.Node {
+	return cluster.NewNode(docker, cluster.NodeName(sandbox))
+}
+
 // clusterRuns is the check of the phase "cluster".
 func (b *bringUp) clusterRuns(ctx context.Context) (bool, error) {
 	c, err := b.describe()
@@ -41,7 +47,9 @@ func (b *bringUp) clusterRuns(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	// It runs; an API server that doesn't answer yet is Start's to wait for.
-	return c.APIReady(ctx) == nil, nil
+	short, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return c.WaitAPI(short) == nil, nil
 }
 
 // startCluster is the phase "cluster": it creates the cluster, or starts a stopped one.

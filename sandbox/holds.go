@@ -28,8 +28,6 @@ type ready struct {
 	workspace *workspace
 	cluster   *cluster.Cluster
 	client    *cluster.Client
-	summary   Summary
-	digests   map[string]string // the newest images, by reference
 }
 
 // close closes everything, the entry first: it dials Pods.
@@ -83,9 +81,7 @@ func (b *bringUp) applyLaunchFiles(ctx context.Context) (string, error) {
 // applySet writes launch files to the config store and to the folder that the orchestrator mounts: it seeds the
 // store from there when it starts.
 func (s *session) applySet(ctx context.Context, set *fixtures.Set, from string) (fixtures.Changes, error) {
-	s.mu.Lock()
-	store := s.holds.store
-	s.mu.Unlock()
+	store := s.store()
 	if store == nil {
 		return fixtures.Changes{}, errNotReady
 	}
@@ -101,7 +97,7 @@ func (b *bringUp) openEntry(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.holds.entry == nil {
-		entry, err := cluster.Listen(ctx, b.record.HTTPPort, liveDialer{s})
+		entry, err := cluster.Listen(ctx, b.record.HTTPPort, liveDialer{&s.dialer})
 		if err != nil {
 			return "", err
 		}
@@ -112,6 +108,13 @@ func (b *bringUp) openEntry(ctx context.Context) (string, error) {
 	}
 	s.dialer.Store(b.client)
 	return s.holds.entry.URL("api-gateway", "api-gateway"), nil
+}
+
+// store returns the config store, or nil when it isn't open.
+func (s *session) store() *fixtures.Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holds.store
 }
 
 // gateway is the platform as scenarios see it.

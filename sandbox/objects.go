@@ -49,7 +49,7 @@ const annotationImages = "dev.dynsandbox/images"
 // pinned returns the object with what makes a Deployment follow the content of its images, and never have two
 // Pods at once: each would have a consumer on the same queue, and messages would be lost to the one that ends.
 // digests are the images that stand on the node, by reference.
-func pinned(o cluster.Object, digests map[string]string) (cluster.Object, error) {
+func pinned(o cluster.Object, digests map[string]Image) (cluster.Object, error) {
 	if o.GetKind() != "Deployment" {
 		return o, nil
 	}
@@ -62,7 +62,7 @@ func pinned(o cluster.Object, digests map[string]string) (cluster.Object, error)
 	slices.Sort(refs)
 	h := sha256.New()
 	for _, ref := range refs {
-		fmt.Fprintf(h, "%s %s\n", ref, digests[normalized(ref)])
+		fmt.Fprintf(h, "%s %s\n", ref, digests[normalised(ref)].ID)
 	}
 	out := cluster.Object{Unstructured: *o.DeepCopy(), Chart: o.Chart, Template: o.Template}
 	err := unstructured.SetNestedField(out.Object, hex.EncodeToString(h.Sum(nil))[:16], "spec", "template", "metadata", "annotations", annotationImages)

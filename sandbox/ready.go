@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/cluster/broker"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
@@ -164,7 +165,7 @@ func (b *bringUp) queuesOff(ctx context.Context) (off []queue, seen string, err 
 	for _, q := range all {
 		names = append(names, q.Name)
 	}
-	counts, err := b.broker.Consumers(ctx, names)
+	counts, err := broker.Consumers(ctx, b.broker.HostPort, b.record.BrokerPassword, names...)
 	if err != nil {
 		return nil, "", err
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/docker/docker/client"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/internal/engine"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 	"github.com/dynsandbox/dynsandbox/sandbox/control"
@@ -34,6 +36,8 @@ type session struct {
 	program string             // see program
 
 	base context.Context // of the work: outlives the client that asked for it
+
+	dialer atomic.Pointer[cluster.Client] // how the entry reaches the cluster that runs now
 
 	mu     sync.Mutex
 	up     *upRun // the last bring-up, or nil

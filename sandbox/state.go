@@ -71,8 +71,15 @@ type Record struct {
 	BrokerPassword string `json:"brokerPassword"`
 
 	// What the last bring-up did, so that the next can tell whether anything changed.
-	Sources  string `json:"sources,omitempty"`  // fingerprint of the workspace's sources that the images were built from
-	Verified string `json:"verified,omitempty"` // the deployment (see deployment) for which the scenario last passed
+	Sources  string           `json:"sources,omitempty"`  // fingerprint of the sources that the images were built from
+	Images   map[string]Image `json:"images,omitempty"`   // what was loaded, by the images' names on the node
+	Verified string           `json:"verified,omitempty"` // hash of the deployment for which the scenario last passed
+}
+
+// Image is an image as the node has it.
+type Image struct {
+	Digest string `json:"digest"` // of the manifest: what containerd names
+	ID     string `json:"id"`     // digest of the configuration: what a running container shows
 }
 
 // ErrNoSandbox is returned for a sandbox that was never brought up, or was purged.

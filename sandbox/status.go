@@ -47,8 +47,8 @@ type ServiceStatus struct {
 	Name     string   `json:"name"`
 	Language string   `json:"language"`
 	Image    string   `json:"image"`
-	Newest   string   `json:"newest"`            // digest of the image that the node has under that name
-	Running  []string `json:"running,omitempty"` // digests that its containers run; none for a service of Jobs
+	Newest   string   `json:"newest"`            // digest (image ID) of what the node has under that name
+	Running  []string `json:"running,omitempty"` // digests (image IDs) that its containers run; none for a service of Jobs
 	Stale    bool     `json:"stale"`             // a container runs something other than the newest
 	Pods     int      `json:"pods"`
 }
@@ -156,7 +156,7 @@ func (s *session) status(ctx context.Context) (*Status, error) {
 		status.Omissions = append(status.Omissions, o.String())
 	}
 	status.NotBuilt = notBuilt(ready.workspace.found)
-	status.Services, err = ready.services(ctx)
+	status.Services, err = ready.services(ctx, record.Images)
 	return status, err
 }
 
@@ -175,9 +175,9 @@ func (r *ready) endpoints(entry *cluster.Entry, record Record) []Endpoint {
 }
 
 // services compares what the Pods run with what the node has.
-func (r *ready) services(ctx context.Context) ([]ServiceStatus, error) {
+func (r *ready) services(ctx context.Context, loaded map[string]Image) ([]ServiceStatus, error) {
 	node := r.cluster.Node()
-	newest, err := images.NodeImages(ctx, node)
+	have, err := images.NodeImages(ctx, node)
 	if err != nil {
 		return nil, fmt.Errorf("list the node's images: %w", err)
 	}
@@ -187,21 +187,25 @@ func (r *ready) services(ctx context.Context) ([]ServiceStatus, error) {
 	}
 	var out []ServiceStatus
 	for _, svc := range r.workspace.found.Services {
-		ref := svc.Refs[0].Name()
-		s := ServiceStatus{Name: svc.Name, Language: string(svc.Language), Image: ref, Newest: newest[ref].Digest}
+		ref := images.Normalised(svc.Refs[0])
+		newest := have[ref]
+		if l := loaded[ref]; l.Digest == newest {
+			newest = l.ID // what containers show; the same image
+		}
+		s := ServiceStatus{Name: svc.Name, Language: svc.Language, Image: ref, Newest: newest}
 		for _, pod := range pods.Items {
 			if pod.Status.Phase != corev1.PodRunning || pod.DeletionTimestamp != nil {
 				continue
 			}
 			for _, c := range pod.Status.ContainerStatuses {
-				if normalized(c.Image) != ref && !refersTo(pod, c.Name, ref) || c.State.Running == nil {
+				if normalised(c.Image) != ref && !refersTo(pod, c.Name, ref) || c.State.Running == nil {
 					continue
 				}
 				s.Pods++
 				if !slices.Contains(s.Running, c.ImageID) {
 					s.Running = append(s.Running, c.ImageID)
 				}
-				if !newest[ref].Is(c.ImageID) {
+				if !strings.HasSuffix(c.ImageID, newest) {
 					s.Stale = true
 				}
 			}
@@ -217,7 +221,7 @@ func (r *ready) services(ctx context.Context) ([]ServiceStatus, error) {
 func refersTo(pod corev1.Pod, container, ref string) bool {
 	for _, c := range pod.Spec.Containers {
 		if c.Name == container {
-			return normalized(c.Image) == ref
+			return normalised(c.Image) == ref
 		}
 	}
 	return false
@@ -248,7 +252,7 @@ func (s *Status) WriteText(w io.Writer) error {
 	if len(s.Phases) > 0 {
 		fmt.Fprintf(t, "\nPHASE\tSTATE\tSECONDS\t\n")
 		for _, p := range s.Phases {
-			fmt.Fprintf(t, "%s\t%s\t%.1f\t%s\n", p.Name, p.State, p.Seconds, strings.SplitN(p.Text, "\n", 2)[0])
+			fmt.Fprintf(t, "%s\t%s\t%.1f\t%s\n", p.Name, p.State, p.Seconds, brief(p.Text))
 		}
 	}
 	if len(s.Services) > 0 {

@@ -1,0 +1,119 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/dynsandbox/dynsandbox/images"
+	"github.com/dynsandbox/dynsandbox/internal/engine"
+)
+
+// installPackages gets what a build on this machine lacks.
+func installPackages(ctx context.Context, pkgs ...string) error {
+	return engine.InstallPackages(ctx, nil, pkgs...)
+}
+
+// thirdParty gets the images that nobody here builds.
+func (b *bringUp) thirdParty() *images.ThirdParty {
+	return &images.ThirdParty{
+		Docker: b.session.docker, Cache: filepath.Join(b.cache, "images"), Offline: b.record.Offline, Install: installPackages,
+	}
+}
+
+// normalised is an image reference as the node knows it: "dynamos1/agent:main" is "docker.io/dynamos1/agent:main".
+// What isn't a reference stays as it is.
+func normalised(ref string) string {
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		return ref
+	}
+	return images.Normalised(tag)
+}
+
+// sourcesStand is the check of the phase "build": the sources are as they were when the images were built that
+// stand on the node.
+func (b *bringUp) sourcesStand(ctx context.Context) (bool, error) {
+	if b.built != nil {
+		return true, nil
+	}
+	var err error
+	if b.sources, err = fingerprint(b.workspace.dir); err != nil || b.sources != b.record.Sources {
+		return false, err
+	}
+	node, err := b.lookAtNode(ctx)
+	return node && err == nil, nil // a node that doesn't answer is not an error here: what it lacks is seen later
+}
+
+// imagesStand is the check of the phase "load".
+func (b *bringUp) imagesStand(ctx context.Context) (bool, error) {
+	if b.built == nil {
+		return true, nil // the check of "build" has looked
+	}
+	return b.loaded, nil
+}
+
+// lookAtNode reports whether the node has every image, with the content that was last loaded.
+func (b *bringUp) lookAtNode(ctx context.Context) (bool, error) {
+	have, err := images.NodeImages(ctx, nodeOf(b.session.docker, b.session.state.Name))
+	if err != nil {
+		return false, err
+	}
+	for _, svc := range b.workspace.found.Services {
+		for _, ref := range svc.Refs {
+			known := images.Normalised(ref)
+			if digest, ok := have[known]; !ok || digest != b.record.Images[known].Digest {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// build is the phase "build".
+func (b *bringUp) build(ctx context.Context) (string, error) {
+	builders := images.Builders{
+		Go: &images.GoBuilder{Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images")},
+		Python: &images.PythonBuilder{
+			Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images"), Docker: b.session.docker, Bases: b.thirdParty(),
+		},
+	}
+	built, err := builders.All(ctx, b.workspace.found.Services)
+	if err != nil {
+		return "", err
+	}
+	b.built = images.Tagged(built)
+	return fmt.Sprintf("%d services", len(built)), nil
+}
+
+// load is the phase "load": it begins as soon as the node's containerd answers, while Kubernetes still starts.
+func (b *bringUp) load(ctx context.Context) (string, error) {
+	c, err := b.describe()
+	if err != nil {
+		return "", err
+	}
+	if err := c.WaitContainerd(ctx); err != nil {
+		return "", err
+	}
+	report, err := images.Load(ctx, c.Node(), b.built)
+	if err != nil {
+		return "", err
+	}
+	now := map[string]Image{}
+	sent := 0
+	for _, l := range report.Images {
+		now[l.Ref] = Image{Digest: l.Digest, ID: l.ConfigDigest}
+		if l.Sent {
+			sent++
+		}
+	}
+	b.loaded = true
+	return fmt.Sprintf("%d images, %d of them new, %.1f MB sent", len(report.Images), sent, float64(report.Bytes)/1e6),
+		b.remember(func(r *Record) { r.Sources, r.Images = b.sources, now })
+}
+
+// brief cuts a text to its first line.
+func brief(text string) string { return strings.SplitN(text, "\n", 2)[0] }
