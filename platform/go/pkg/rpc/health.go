@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"google.golang.org/grpc"
@@ -40,16 +41,30 @@ func (h *Health) Check(ctx context.Context, _ *pb.HealthCheckRequest) (*pb.Healt
 
 // Watch implements dynamos.Health: the present status, then each change.
 func (h *Health) Watch(_ *pb.HealthCheckRequest, stream grpc.ServerStreamingServer[pb.HealthCheckResponse]) error {
-	return h.standard.Watch(&healthpb.HealthCheckRequest{}, translated{ServerStream: stream, out: stream})
+	out := &translated{ServerStream: stream, out: stream}
+	if err := h.standard.Watch(&healthpb.HealthCheckRequest{}, out); !out.ended {
+		return err
+	}
+	return nil
 }
 
-// translated is the stream of the standard service as that of the platform's.
+// translated is the stream of the standard service as that of the platform's. It ends the watch once the end is
+// announced: a watch that went on would keep the server from stopping.
 type translated struct {
 	grpc.ServerStream
-	out grpc.ServerStreamingServer[pb.HealthCheckResponse]
+	out   grpc.ServerStreamingServer[pb.HealthCheckResponse]
+	ended bool
 }
 
-func (t translated) Send(r *healthpb.HealthCheckResponse) error { return t.out.Send(translate(r)) }
+func (t *translated) Send(r *healthpb.HealthCheckResponse) error {
+	if err := t.out.Send(translate(r)); err != nil {
+		return err
+	}
+	if t.ended = r.GetStatus() == healthpb.HealthCheckResponse_NOT_SERVING; t.ended {
+		return io.EOF
+	}
+	return nil
+}
 
 func translate(r *healthpb.HealthCheckResponse) *pb.HealthCheckResponse {
 	return &pb.HealthCheckResponse{Status: pb.HealthCheckResponse_ServingStatus(r.GetStatus())}

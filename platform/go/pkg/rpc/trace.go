@@ -97,7 +97,9 @@ func (t Trace) valid() bool { return t.ID != [16]byte{} && t.Span != [8]byte{} }
 type traceKey struct{}
 
 // WithTrace gives ctx a trace. Calls made with it carry the trace to the other end.
-func WithTrace(ctx context.Context, t Trace) context.Context { return context.WithValue(ctx, traceKey{}, t) }
+func WithTrace(ctx context.Context, t Trace) context.Context {
+	return context.WithValue(ctx, traceKey{}, t)
+}
 
 // TraceFrom is the trace that [WithTrace], or the caller of an RPC, gave ctx.
 func TraceFrom(ctx context.Context) (Trace, bool) {

@@ -1,0 +1,74 @@
+package chain
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+)
+
+// nextTimeout is how long the next service may take to listen: its container may be pulled up, or restarted, just
+// now. It is less than the 30 s after which the agent gives up, so that the reason still reaches the requester.
+const nextTimeout = 20 * time.Second
+
+// handOn gives the message to the next service, or news of why that was impossible to whoever can still be reached.
+func (r *run) handOn(ctx context.Context, message *pb.MicroserviceCommunication) error {
+	err := send(ctx, r.next, message)
+	if err == nil {
+		return nil
+	}
+	who := "the sidecar"
+	if !r.place.Last {
+		who = fmt.Sprintf("the next service (port %d)", r.place.next())
+	}
+	slog.ErrorContext(ctx, "message not handed on", "to", who, "error", err)
+	text := message.GetMetadata()[ErrorKey]
+	if text == "" || message.GetData() != nil {
+		text = fmt.Sprintf("%s: hand the message to %s: %s", r.service.Name, who, status.Convert(err).Message())
+	}
+	failed := failure(message, text)
+	if alive(err) && !r.place.Last && send(ctx, r.next, failed) == nil {
+		return nil
+	}
+	// The others were left out and will never hand on anything, so it is this service that ends the sidecar.
+	r.mu.Lock()
+	r.broken = true
+	r.mu.Unlock()
+	if err := send(ctx, r.sidecar, failed); err != nil {
+		return fmt.Errorf("%s (and the sidecar: %w)", text, err)
+	}
+	return nil
+}
+
+// alive says whether a service that answered so may still take another message: this one was refused, for its size
+// perhaps.
+func alive(err error) bool {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded:
+		return false
+	default:
+		return true
+	}
+}
+
+// send returns when the other end has handled the message. Only its start is timed.
+func send(ctx context.Context, to *grpc.ClientConn, message *pb.MicroserviceCommunication) error {
+	starting, cancel := context.WithTimeoutCause(ctx, nextTimeout,
+		status.Errorf(codes.DeadlineExceeded, "it did not listen within %v", nextTimeout))
+	defer cancel()
+	if err := rpc.WaitServing(starting, to); err != nil {
+		if starting.Err() != nil {
+			return context.Cause(starting)
+		}
+		return err
+	}
+	_, err := pb.NewMicroserviceClient(to).SendData(ctx, message, grpc.WaitForReady(false))
+	return err
+}
