@@ -1,5 +1,6 @@
 """Find the service's place in its chain, connect it, and take it down again. Begin with NewConfiguration."""
 
+import itertools
 import os
 import signal
 import threading
@@ -67,14 +68,17 @@ class Configuration:
         self.rabbit_msg_client: GRPCClient | None = None
         self.next_client: GRPCClient
         self.grpc_server: GRPCServer
+        self._received = itertools.count(1)
 
     def receive(self, msComm: chain.MicroserviceCommunication) -> None:
         """Handle one message, however it ends: the requester gets an answer or the error.
 
         A message that failed before is handed on without asking the handler. If the handler raises, or
-        the message can't be sent, the error is sent to the end of the chain instead. Raises ChainError
-        only if that is impossible too; the caller then knows that the message went nowhere.
+        the message can't be sent, the error is sent to the end of the chain instead; so it is if the
+        handler returns without having sent anything although all messages it can wait for are there.
+        Raises ChainError only if that is impossible too; the caller then knows that the message went nowhere.
         """
+        complete = next(self._received) >= _messages_to_come()
         if msComm.metadata.get(ERROR):
             self._fail(msComm, msComm.metadata[ERROR])
             return
@@ -88,6 +92,9 @@ class Configuration:
                 signal_flow.release()
                 return
             self._fail(msComm, f"{self.service_name}: {str(error) or type(error).__name__}")
+            return
+        if complete and not self.next_client.ms_comm.take_sent():
+            self._fail(msComm, f"{self.service_name}: the handler sent nothing on; its log says why")
 
     def _fail(self, msComm: chain.MicroserviceCommunication, text: str) -> None:
         failed = chain.MicroserviceCommunication()
@@ -144,6 +151,12 @@ def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Hand
     if first and sidecar:
         sidecar.rabbit.initialize_rabbit(job_name, port)
     return config
+
+
+def _messages_to_come() -> int:
+    """How many messages a service may want before it answers: one, or one from each data provider."""
+    providers = get_env_var("NR_OF_DATA_PROVIDERS") or ""
+    return max(1, int(providers)) if providers.isdecimal() else 1
 
 
 def check_type(msComm: chain.MicroserviceCommunication) -> None:

@@ -31,8 +31,37 @@ EXPORT_TIMEOUT = 2
 logger = InitLogger()
 
 
+class IdleSpan:
+    """Has the methods of an OpenTelemetry span, and does nothing."""
+
+    def set_attribute(self, key: str, value: Any) -> None: ...
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None: ...
+
+    def add_event(self, name: str, *_: Any, **__: Any) -> None: ...
+
+    def add_link(self, *_: Any, **__: Any) -> None: ...
+
+    def record_exception(self, exception: BaseException, *_: Any, **__: Any) -> None: ...
+
+    def set_status(self, status: Any, description: str | None = None) -> None: ...
+
+    def update_name(self, name: str) -> None: ...
+
+    def end(self, end_time: int | None = None) -> None: ...
+
+    def is_recording(self) -> bool:
+        return False
+
+    def get_span_context(self) -> Any:
+        """OpenTelemetry's context of no span. Imports its API."""
+        from opentelemetry import trace
+
+        return trace.INVALID_SPAN_CONTEXT
+
+
 class Tracer:
-    """Makes spans if the collector was there when the service started; else its spans are empty."""
+    """Makes spans if the collector was there when the service started; else its spans do nothing."""
 
     def __init__(self, service_name: str, tracing_host: str) -> None:
         self.service_name = service_name
@@ -52,9 +81,9 @@ class Tracer:
 
     @contextmanager
     def start_as_current_span(self, name: str, context: Any = None, **options: Any) -> Iterator[Any]:
-        """The block as a span; ``context`` is the handler's ``ctx``. Gives the span, or None if none are made."""
+        """The block as a span; ``context`` is the handler's ``ctx``. Gives the span."""
         if not self.active:
-            yield None
+            yield IdleSpan()
             return
         with self._real.start_as_current_span(name, context=context, **options) as span:
             yield span
@@ -77,7 +106,7 @@ class Tracer:
 def InitTracer(service_name: str, tracing_host: str) -> Tracer:
     """A tracer that sends to the collector at ``tracing_host`` (HOST:PORT, OTLP over gRPC, plaintext).
 
-    Never waits and never fails: without a collector, spans are empty.
+    Never waits and never fails: without a collector, its spans do nothing.
     """
     return Tracer(service_name, tracing_host)
 
@@ -108,8 +137,6 @@ def parent_context(traces: Mapping[str, bytes]) -> Any:
 
 def pretty_print_span_context(span: Any) -> None:
     """Log the span's identity."""
-    if span is None:
-        return
     context = span.get_span_context()
     logger.info("trace %032x span %016x", context.trace_id, context.span_id)
 

@@ -167,6 +167,30 @@ def test_an_exception_after_the_answer_gives_no_second_answer(sidecar, ports, st
     assert signal_flow.released()
 
 
+def test_a_handler_that_swallows_its_failure_is_no_silence(sidecar, ports, start, message):
+    start(0, 1, lambda msComm, ctx: None)
+    sidecar.deliver(ports[1], message("SELECT 1"))
+    assert sidecar.answer().metadata["error"] == "service-0: the handler sent nothing on; its log says why"
+
+
+def test_a_handler_may_wait_for_every_provider(sidecar, ports, start, message, monkeypatch):
+    monkeypatch.setenv("NR_OF_DATA_PROVIDERS", "2")
+    collected = []
+
+    def handler(msComm, ctx):
+        collected.append(msComm.request_metadata.correlation_id)
+        if len(collected) == 2:
+            config.next_client.ms_comm.send_data(msComm, struct(ids=collected), {})
+
+    config = start(0, 1, handler)
+    sidecar.deliver(ports[1], message("SELECT 1", "from-uva"))
+    assert sidecar.answers.empty()
+    sidecar.deliver(ports[1], message("SELECT 1", "from-vu"))
+    answer = sidecar.answer()
+    assert list(answer.data["ids"]) == ["from-uva", "from-vu"]
+    assert "error" not in answer.metadata
+
+
 def test_no_data_is_an_error_and_not_silence(sidecar, ports, start, message):
     config = start(0, 1, lambda msComm, ctx: config.next_client.ms_comm.send_data(msComm, None, {}))
     sidecar.deliver(ports[1], message("SELECT 1"))
