@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -84,12 +82,11 @@ func (b *GoBuilder) BuildAll(ctx context.Context, services []Service) ([]Built, 
 
 // outDir is where this workspace's binaries go: two checkouts must not write to the same files.
 func (b *GoBuilder) outDir() (string, error) {
-	abs, err := filepath.Abs(b.Workspace)
+	workspace, err := workspaceHash(b.Workspace)
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(abs))
-	dir := filepath.Join(b.Cache, "go", hex.EncodeToString(sum[:6]))
+	dir := filepath.Join(b.Cache, "go", workspace)
 	return dir, os.MkdirAll(dir, 0o755)
 }
 

@@ -33,7 +33,7 @@ func (r recipe) ref() string {
 }
 
 func (r recipe) hash() string {
-	b, err := json.Marshal([]any{recipeRevision, r.suite, r.packages, r.finish, r.config, strip, runtime.GOARCH})
+	b, err := json.Marshal([]any{recipeRevision, r.suite, r.packages, strip + r.finish, r.config, runtime.GOARCH})
 	if err != nil {
 		panic(err) // strings and numbers only
 	}

@@ -113,7 +113,7 @@ func (t *ThirdParty) makeRoot(ctx context.Context, r recipe, archive string) err
 		return err
 	}
 	undo()
-	if err := t.chroot(ctx, root, "set -e\n"+r.finish+strip); err != nil {
+	if err := t.chroot(ctx, root, "set -e\n"+strip+r.finish); err != nil {
 		return err
 	}
 	return t.pack(ctx, root, archive)

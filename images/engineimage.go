@@ -1,0 +1,191 @@
+package images
+
+import (
+	"archive/tar"
+	"bufio"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/docker/docker/client"
+	"github.com/gofrs/flock"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
+	"github.com/dynsandbox/dynsandbox/internal/progress"
+)
+
+// engineImage returns an image of the engine. Its layers are kept, uncompressed and named by their diffIDs, in the
+// cache: the engine can only give out all of an image at once, so that it is asked only for images with a layer that
+// the cache doesn't have.
+func engineImage(ctx context.Context, docker client.APIClient, cache, id string) (v1.Image, error) {
+	info, err := docker.ImageInspect(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("inspect image %s: %w", id, err)
+	}
+	dir := filepath.Join(cache, "layers")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	var diffIDs []v1.Hash
+	for _, s := range info.RootFS.Layers {
+		d, err := v1.NewHash(s)
+		if err != nil {
+			return nil, fmt.Errorf("image %s: %w", id, err)
+		}
+		diffIDs = append(diffIDs, d)
+	}
+	if err := saveLayers(ctx, docker, dir, id, diffIDs); err != nil {
+		return nil, err
+	}
+	layers := make([]v1.Layer, len(diffIDs))
+	for i, d := range diffIDs {
+		if layers[i], err = fileLayer(layerPath(dir, d), d); err != nil {
+			return nil, err
+		}
+	}
+	img, err := mutate.AppendLayers(empty.Image, layers...)
+	if err != nil {
+		return nil, err
+	}
+	cf, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	cf = cf.DeepCopy()
+	cf.OS, cf.Architecture, cf.Variant = info.Os, info.Architecture, info.Variant
+	// The two types differ in name only: both are the image specification's.
+	raw, err := json.Marshal(info.Config)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(raw, &cf.Config); err != nil {
+		return nil, fmt.Errorf("image %s: %w", id, err)
+	}
+	return mutate.ConfigFile(img, cf)
+}
+
+func layerPath(dir string, diffID v1.Hash) string { return filepath.Join(dir, diffID.Hex+".tar") }
+
+// layerLife is how long a layer that no image uses stays in the cache.
+const layerLife = 7 * 24 * time.Hour
+
+// saveLayers makes sure that an image's layers are in the folder dir.
+func saveLayers(ctx context.Context, docker client.APIClient, dir, id string, diffIDs []v1.Hash) error {
+	if touchAll(dir, diffIDs) {
+		return nil
+	}
+	lock := flock.New(filepath.Join(dir, "lock"))
+	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+		return fmt.Errorf("wait for another image to be read: %w", err)
+	}
+	defer lock.Close()
+	if touchAll(dir, diffIDs) { // somebody else's image had them
+		return nil
+	}
+	stream, err := docker.ImageSave(ctx, []string{id})
+	if err != nil {
+		return fmt.Errorf("read image %s from the engine: %w", id, err)
+	}
+	defer stream.Close()
+	wanted := map[string]bool{}
+	for _, d := range diffIDs {
+		wanted[d.Hex] = true
+	}
+	if err := splitSaved(ctx, stream, dir, wanted); err != nil {
+		return fmt.Errorf("read image %s from the engine: %w", id, err)
+	}
+	if !touchAll(dir, diffIDs) {
+		return fmt.Errorf("read image %s from the engine: not all of its layers are in what it gave", id)
+	}
+	return removeOld(dir, layerLife)
+}
+
+// touchAll reports whether all layers are in dir, and marks them as used now.
+func touchAll(dir string, diffIDs []v1.Hash) bool {
+	now := time.Now()
+	for _, d := range diffIDs {
+		if os.Chtimes(layerPath(dir, d), now, now) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// splitSaved reads the archive that the engine makes of an image, and keeps those of its files that are wanted layers.
+// Which file is which layer is told by content alone: the engines' own tables differ, and come last.
+func splitSaved(ctx context.Context, stream io.Reader, dir string, wanted map[string]bool) error {
+	var read int64
+	tr := tar.NewReader(stream)
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		if err := keepLayer(tr, dir, wanted); err != nil {
+			return fmt.Errorf("%s: %w", h.Name, err)
+		}
+		read += h.Size
+		progress.Report(ctx, progress.Update{What: "read the image from the engine", Done: read, Unit: "bytes"})
+	}
+}
+
+// keepLayer writes r, uncompressed, to dir if it is a wanted layer that isn't there yet.
+func keepLayer(r io.Reader, dir string, wanted map[string]bool) error {
+	br := bufio.NewReader(r)
+	if magic, _ := br.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
+		zr, err := gzip.NewReader(br)
+		if err != nil {
+			return err
+		}
+		r = zr
+	} else {
+		r = br
+	}
+	f, err := os.CreateTemp(dir, "part-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	h := newHasher()
+	_, err = io.Copy(io.MultiWriter(f, h), r)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	sum := h.hash()
+	if !wanted[sum.Hex] || exists(layerPath(dir, sum)) {
+		return nil
+	}
+	return os.Rename(f.Name(), layerPath(dir, sum))
+}
+
+// removeOld removes the files of a folder that were not used for a time.
+func removeOld(dir string, life time.Duration) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || time.Since(info.ModTime()) < life || e.Name() == "lock" {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
