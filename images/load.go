@@ -45,12 +45,12 @@ const cleanupTime = 15 * time.Second
 func Load(ctx context.Context, node Node, images map[name.Tag]v1.Image) (Report, error) {
 	began := time.Now()
 	all := make([]named, 0, len(images))
-	for _, tag := range slices.SortedFunc(maps.Keys(images), func(a, b name.Tag) int { return cmp.Compare(normalised(a), normalised(b)) }) {
+	for _, tag := range slices.SortedFunc(maps.Keys(images), func(a, b name.Tag) int { return cmp.Compare(Normalised(a), Normalised(b)) }) {
 		p, err := takeApart(images[tag])
 		if err != nil {
 			return Report{}, fmt.Errorf("read image %s: %w", tag, err)
 		}
-		all = append(all, named{normalised(tag), p})
+		all = append(all, named{Normalised(tag), p})
 	}
 	var report Report
 	var err error
@@ -66,8 +66,9 @@ func Load(ctx context.Context, node Node, images map[name.Tag]v1.Image) (Report,
 	return report, err
 }
 
-// normalised is a reference as containerd's CRI writes it: with the registry, and Docker Hub as docker.io.
-func normalised(tag name.Tag) string {
+// Normalised is a reference as containerd's CRI writes it: with the registry, and Docker Hub as docker.io
+// ("docker.io/dynamos1/agent:main").
+func Normalised(tag name.Tag) string {
 	registry := tag.RegistryStr()
 	if registry == name.DefaultRegistry {
 		registry = "docker.io"
