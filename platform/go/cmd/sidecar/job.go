@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+)
+
+// unlimited, because a service may need the messages of all data providers before it answers, and the sidecar
+// doesn't know how many there are. The queue holds no more than these, and perhaps the next request's.
+const unlimited = 0
+
+// job is the sidecar's part in a chain: it hands the messages of the Job's queue to the first service, and sends
+// what comes out at the other end to the agent.
+//
+// A message stays unacknowledged until its request is answered. So a chain that crashes, and is started again, gets
+// it anew; and a message for the next request, which the next Pod of the Job has to answer, goes back to the queue
+// when this one ends. A Pod answers one request: before the answer is sent the subscription is cancelled, so that
+// the request that may follow upon it finds only the next Pod.
+type job struct {
+	server *server
+
+	mu         sync.Mutex
+	cancel     context.CancelFunc // of the present subscription's context; nil before the first
+	handing    *sync.WaitGroup    // the present subscription's goroutines
+	consumer   consumer           // nil while there is none
+	ending     bool               // nothing more is handed over
+	unanswered map[string][]*amqp.Delivery
+	// handed counts the messages that the services have, or are just getting. The broker delivers them once more
+	// when it was away in between.
+	handed map[digest]int
+}
+
+type digest [sha256.Size]byte
+
+func newJob(s *server) *job { return &job{server: s} }
+
+// InitRabbitForChain declares the Job's queue, and from then on hands its messages to the first service, at the port
+// it names. A first service that was restarted calls it again: what its former life had not answered comes again.
+func (s *server) InitRabbitForChain(ctx context.Context, in *pb.ChainRequest) (*emptypb.Empty, error) {
+	empty, err := s.declare(ctx, in.GetRoutingKey(), in.GetRoutingKey(), in.GetQueueAutoDelete())
+	if err != nil {
+		return nil, err
+	}
+	first, err := rpc.Dial(net.JoinHostPort("localhost", strconv.FormatUint(uint64(in.GetPort()), 10)))
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if !s.job.begin(in, first) {
+		_ = first.Close()
+		return nil, status.Error(codes.Unavailable, errEnding.Error())
+	}
+	return empty, nil
+}
+
+// begin replaces the subscription. False means that the job is ending.
+func (j *job) begin(in *pb.ChainRequest, first *grpc.ClientConn) bool {
+	j.unsubscribe()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.ending {
+		return false
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	j.cancel, j.handing = cancel, new(sync.WaitGroup)
+	j.unanswered, j.handed = map[string][]*amqp.Delivery{}, map[digest]int{}
+	handing := j.handing
+	handing.Go(func() {
+		defer first.Close()
+		j.subscribe(ctx, in, first, handing)
+	})
+	return true
+}
+
+// unsubscribe ends the present subscription; what is unanswered goes back to the queue.
+func (j *job) unsubscribe() {
+	j.mu.Lock()
+	cancel, handing, c := j.cancel, j.handing, j.consumer
+	j.mu.Unlock()
+	if cancel == nil {
+		return
+	}
+	cancel()
+	if c != nil {
+		c.Close()
+	}
+	handing.Wait()
+}
+
+// subscribe consumes the queue until ctx or the job ends. When the broker goes away it begins again.
+func (j *job) subscribe(ctx context.Context, in *pb.ChainRequest, first *grpc.ClientConn, handing *sync.WaitGroup) {
+	if err := rpc.WaitServing(ctx, first); err != nil {
+		slog.WarnContext(ctx, "first service not reached", "error", err)
+		return
+	}
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		b, c, err := j.consume(ctx, in)
+		if err != nil {
+			slog.WarnContext(ctx, "queue not consumed", "queue", in.GetRoutingKey(), "error", err)
+		} else {
+			slog.InfoContext(ctx, "consuming", "queue", in.GetRoutingKey(), "port", in.GetPort())
+			for d := range c.Deliveries() {
+				handing.Go(func() { j.handOver(ctx, first, &d) })
+			}
+		}
+		if j.isEnding() || ctx.Err() != nil {
+			return
+		}
+		if err == nil && !isClosed(b) {
+			slog.WarnContext(ctx, "queue deleted, the job is over", "queue", in.GetRoutingKey())
+			j.server.stop()
+			return
+		}
+		if sleep(ctx, pause) != nil {
+			return
+		}
+	}
+}
+
+func (j *job) consume(ctx context.Context, in *pb.ChainRequest) (broker, consumer, error) {
+	b, err := j.server.link.get(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := b.Declare(in.GetRoutingKey(), in.GetRoutingKey(), in.GetQueueAutoDelete()); err != nil {
+		return nil, nil, err
+	}
+	c, err := b.Consume(in.GetRoutingKey(), unlimited)
+	if err != nil {
+		return nil, nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.ending || ctx.Err() != nil {
+		c.Close()
+		return nil, nil, errEnding
+	}
+	j.consumer = c
+	return b, c, nil
+}
+
+func (j *job) isEnding() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.ending
+}
+
+// end stops the subscription at once. What was handed over goes on, and may be answered.
+func (j *job) end() {
+	j.mu.Lock()
+	already, c := j.ending, j.consumer
+	j.ending = true
+	j.mu.Unlock()
+	if c != nil && !already {
+		c.Cancel()
+	}
+}
+
+// returnTimeout is what calls to the first service get to return once the chain's end has said that it is done.
+const returnTimeout = 2 * time.Second
+
+// close puts what is unanswered back into the queue.
+func (j *job) close() {
+	j.mu.Lock()
+	cancel := j.cancel
+	j.mu.Unlock()
+	if cancel != nil {
+		defer time.AfterFunc(returnTimeout, cancel).Stop()
+		j.waitHanding()
+	}
+	j.unsubscribe()
+}
+
+func (j *job) waitHanding() {
+	j.mu.Lock()
+	handing := j.handing
+	j.mu.Unlock()
+	handing.Wait()
+}
+
+// StopReceivingRabbit is the last service's word that the chain is done: the sidecar ends. It may be said twice.
+func (s *server) StopReceivingRabbit(context.Context, *pb.StopRequest) (*emptypb.Empty, error) {
+	s.job.end()
+	s.stop()
+	return &emptypb.Empty{}, nil
+}
