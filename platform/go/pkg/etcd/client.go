@@ -6,6 +6,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 )
 
 // Endpoints are the addresses of the config store. They are compiled in: everything that runs the platform has to
@@ -39,6 +40,8 @@ func Connect(ctx context.Context, endpoints []string) (*Client, error) {
 		// A store that went away without closing its connections is noticed by pings.
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 2 * time.Second,
+		// What it would log reaches callers as errors.
+		Logger: zap.NewNop(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make config store client: %w", err)
