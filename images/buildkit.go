@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/docker/docker/api/types/build"
@@ -114,6 +115,8 @@ func proxyArgs() map[string]*string {
 	return args
 }
 
+var mountFlag = regexp.MustCompile(`--mount=type=(?:secret,id=(?:pip|ca)|cache,target=/root/\.cache/pip)\S* `)
+
 // steps follows a build's steps.
 type steps struct {
 	names  map[string]string           // by digest
@@ -131,7 +134,7 @@ func (s *steps) read(ctx context.Context, what string, aux json.RawMessage) {
 	}
 	for _, v := range status.Vertexes {
 		if _, known := s.names[v.Digest]; !known {
-			s.names[v.Digest] = v.Name
+			s.names[v.Digest] = mountFlag.ReplaceAllString(v.Name, "") // ours, which nobody wrote
 		}
 		if v.Error != "" && s.failed == "" {
 			s.failed = v.Digest

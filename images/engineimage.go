@@ -16,8 +16,6 @@ import (
 	"github.com/docker/docker/client"
 	"github.com/gofrs/flock"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
@@ -51,25 +49,16 @@ func engineImage(ctx context.Context, docker client.APIClient, cache, id string)
 			return nil, err
 		}
 	}
-	img, err := mutate.AppendLayers(empty.Image, layers...)
-	if err != nil {
-		return nil, err
-	}
-	cf, err := img.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	cf = cf.DeepCopy()
-	cf.OS, cf.Architecture, cf.Variant = info.Os, info.Architecture, info.Variant
 	// The two types differ in name only: both are the image specification's.
 	raw, err := json.Marshal(info.Config)
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(raw, &cf.Config); err != nil {
+	var config v1.Config
+	if err := json.Unmarshal(raw, &config); err != nil {
 		return nil, fmt.Errorf("image %s: %w", id, err)
 	}
-	return mutate.ConfigFile(img, cf)
+	return assemble(v1.Platform{OS: info.Os, Architecture: info.Architecture, Variant: info.Variant}, config, layers...)
 }
 
 func layerPath(dir string, diffID v1.Hash) string { return filepath.Join(dir, diffID.Hex+".tar") }
@@ -138,7 +127,9 @@ func splitSaved(ctx context.Context, stream io.Reader, dir string, wanted map[st
 		if err := keepLayer(tr, dir, wanted); err != nil {
 			return fmt.Errorf("%s: %w", h.Name, err)
 		}
-		read += h.Size
+		if read += h.Size; h.Size < meterStep {
+			continue
+		}
 		progress.Report(ctx, progress.Update{What: "read the image from the engine", Done: read, Unit: "bytes"})
 	}
 }

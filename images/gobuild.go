@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -124,11 +125,11 @@ func (b *GoBuilder) image(service, binary string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return singleLayer(l, v1.Config{
+	return assemble(v1.Platform{OS: "linux", Architecture: runtime.GOARCH}, v1.Config{
 		Cmd:        []string{"/app/" + service},
 		Env:        []string{"PATH=/app"},
 		WorkingDir: "/app",
-	})
+	}, l)
 }
 
 // hostCABundle returns the certificates that this machine trusts, or nothing where it keeps them elsewhere.

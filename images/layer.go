@@ -8,6 +8,8 @@ import (
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -48,6 +50,23 @@ func fileLayer(path string, diffID v1.Hash) (layer, error) {
 		return layer{}, fmt.Errorf("find layer: %w", err)
 	}
 	return layer{diffID: diffID, size: info.Size(), open: func() (io.ReadCloser, error) { return os.Open(path) }}, nil
+}
+
+// assemble returns the image of layers and a configuration, with no dates and no history: equal content has an equal
+// digest.
+func assemble(platform v1.Platform, config v1.Config, layers ...v1.Layer) (v1.Image, error) {
+	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	img, err := mutate.AppendLayers(base, layers...)
+	if err != nil {
+		return nil, err
+	}
+	cf, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	cf = cf.DeepCopy()
+	cf.OS, cf.Architecture, cf.Variant, cf.Config, cf.History = platform.OS, platform.Architecture, platform.Variant, config, nil
+	return mutate.ConfigFile(img, cf)
 }
 
 // hasher counts and hashes what is written to it.

@@ -16,8 +16,6 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/dynsandbox/dynsandbox/internal/engine"
@@ -65,22 +63,7 @@ func (t *ThirdParty) standInImage(r recipe, archive string) (v1.Image, error) {
 	}
 	config := r.config
 	config.Labels = map[string]string{engine.LabelRole: "stand-in"}
-	return singleLayer(l, config)
-}
-
-// singleLayer returns the image of one layer and a configuration, for this machine's architecture and with no dates.
-func singleLayer(l layer, config v1.Config) (v1.Image, error) {
-	img, err := mutate.AppendLayers(empty.Image, l)
-	if err != nil {
-		return nil, err
-	}
-	cf, err := img.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	cf = cf.DeepCopy()
-	cf.OS, cf.Architecture, cf.Config = "linux", runtime.GOARCH, config
-	return mutate.ConfigFile(img, cf)
+	return assemble(v1.Platform{OS: "linux", Architecture: runtime.GOARCH}, config, l)
 }
 
 // makeRoot makes a recipe's file system, and packs it into archive.
