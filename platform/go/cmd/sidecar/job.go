@@ -36,6 +36,7 @@ type job struct {
 	mu         sync.Mutex
 	cancel     context.CancelFunc // of the present subscription's context; nil before the first
 	handing    *sync.WaitGroup    // the present subscription's goroutines
+	first      *grpc.ClientConn   // the present subscription's receiver
 	consumer   consumer           // nil while there is none
 	ending     bool               // nothing more is handed over
 	unanswered map[string][]*amqp.Delivery
@@ -75,20 +76,17 @@ func (j *job) begin(in *pb.ChainRequest, first *grpc.ClientConn) bool {
 		return false
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	j.cancel, j.handing = cancel, new(sync.WaitGroup)
+	j.cancel, j.handing, j.first = cancel, new(sync.WaitGroup), first
 	j.unanswered, j.handed = map[string][]*amqp.Delivery{}, map[digest]int{}
 	handing := j.handing
-	handing.Go(func() {
-		defer first.Close()
-		j.subscribe(ctx, in, first, handing)
-	})
+	handing.Go(func() { j.subscribe(ctx, in, first, handing) })
 	return true
 }
 
 // unsubscribe ends the present subscription; what is unanswered goes back to the queue.
 func (j *job) unsubscribe() {
 	j.mu.Lock()
-	cancel, handing, c := j.cancel, j.handing, j.consumer
+	cancel, handing, first, c := j.cancel, j.handing, j.first, j.consumer
 	j.mu.Unlock()
 	if cancel == nil {
 		return
@@ -98,6 +96,7 @@ func (j *job) unsubscribe() {
 		c.Close()
 	}
 	handing.Wait()
+	_ = first.Close()
 }
 
 // subscribe consumes the queue until ctx or the job ends. When the broker goes away it begins again.
@@ -175,20 +174,13 @@ const returnTimeout = 2 * time.Second
 // close puts what is unanswered back into the queue.
 func (j *job) close() {
 	j.mu.Lock()
-	cancel := j.cancel
+	cancel, handing := j.cancel, j.handing
 	j.mu.Unlock()
 	if cancel != nil {
 		defer time.AfterFunc(returnTimeout, cancel).Stop()
-		j.waitHanding()
+		handing.Wait()
 	}
 	j.unsubscribe()
-}
-
-func (j *job) waitHanding() {
-	j.mu.Lock()
-	handing := j.handing
-	j.mu.Unlock()
-	handing.Wait()
 }
 
 // StopReceivingRabbit is the last service's word that the chain is done: the sidecar ends. It may be said twice.
