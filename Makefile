@@ -7,6 +7,9 @@ SHELL := /bin/bash
 GO ?= go
 BIN := bin/dynsandbox
 
+# One setting for building, testing and vetting: they share the compiler's cache, and need no C compiler.
+export CGO_ENABLED := 0
+
 .PHONY: up test unit platform-test e2e build lint fmt proto clean
 
 up: build
@@ -15,7 +18,7 @@ up: build
 
 # Without DWARF: 0.4 s less to link, and panics keep their traces.
 build:
-	CGO_ENABLED=0 $(GO) build -buildvcs=false -ldflags=-w -o $(BIN) ./cmd/dynsandbox
+	$(GO) build -buildvcs=false -ldflags=-w -o $(BIN) ./cmd/dynsandbox
 
 test: lint unit platform-test e2e
 

@@ -19,19 +19,18 @@ type Settings struct {
 // Configure records how the sandbox is made: on the first call everything is chosen, later only what is asked for
 // changes. dir is the folder from which a workspace is looked for.
 func Configure(st State, want Settings, dir string) error {
-	record, err := configured(st, want, dir)
-	if err != nil {
+	record, err := st.Read()
+	if err != nil && !errors.Is(err, ErrNoSandbox) {
+		return err
+	}
+	if record, err = record.with(st, want, dir); err != nil {
 		return err
 	}
 	return st.Write(record)
 }
 
-// configured returns the record that Configure writes.
-func configured(st State, want Settings, dir string) (Record, error) {
-	record, err := st.Read()
-	if err != nil && !errors.Is(err, ErrNoSandbox) {
-		return record, err
-	}
+// with returns the record with what is wanted, and with a choice for what was never chosen.
+func (record Record) with(st State, want Settings, dir string) (_ Record, err error) {
 	if want.Workspace != "" {
 		abs, err := filepath.Abs(want.Workspace)
 		if err != nil {

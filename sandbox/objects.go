@@ -64,7 +64,7 @@ func pinned(o cluster.Object, digests map[string]Image) (cluster.Object, error) 
 	for _, ref := range refs {
 		fmt.Fprintf(h, "%s %s\n", ref, digests[normalised(ref)].ID)
 	}
-	out := cluster.Object{Unstructured: *o.DeepCopy(), Chart: o.Chart, Template: o.Template}
+	out := cluster.Object{Unstructured: o.DeepCopy(), Chart: o.Chart, Template: o.Template}
 	err := unstructured.SetNestedField(out.Object, hex.EncodeToString(h.Sum(nil))[:16], "spec", "template", "metadata", "annotations", annotationImages)
 	if err != nil {
 		return o, fmt.Errorf("annotate %s: %w", o.ID(), err)

@@ -26,6 +26,14 @@ const (
 	comeBack = 12 * time.Second
 )
 
+// awaitDNS is the phase "dns": a service that starts before names resolve may crash, and some platforms don't recover
+// from a main container that is restarted alone.
+func (b *bringUp) awaitDNS(ctx context.Context) (string, error) {
+	waiting, cancel := context.WithTimeout(ctx, workloadsWait)
+	defer cancel()
+	return "names resolve", b.client.WaitDNS(waiting)
+}
+
 // awaitReady is the phase "ready": workloads available, every agent online, every queue consumed by one consumer.
 func (b *bringUp) awaitReady(ctx context.Context) (string, error) {
 	waiting, cancel := context.WithTimeout(ctx, workloadsWait)

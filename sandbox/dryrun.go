@@ -1,0 +1,80 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/dynsandbox/dynsandbox/internal/fault"
+)
+
+// Preview is what a bring-up would work with.
+type Preview struct {
+	Sandbox   string          `json:"sandbox"`
+	Workspace string          `json:"workspace"`
+	Phases    []string        `json:"phases"` // each after those that it needs
+	Services  []ServiceStatus `json:"services"`
+	Agents    []string        `json:"agents"`
+	Objects   []string        `json:"objects"`
+	Omissions []string        `json:"omissions,omitempty"`
+	NotBuilt  []string        `json:"notBuilt,omitempty"`
+	Warnings  fault.Invalids  `json:"warnings,omitempty"`
+}
+
+// DryRun reads and checks the workspace as a bring-up would, and says what would be brought up. It changes nothing, and
+// needs neither an engine nor a session. dir is the folder from which a workspace is looked for.
+func DryRun(_ context.Context, st State, want Settings, dir string, strict bool) (*Preview, error) {
+	record, err := st.Read()
+	if err != nil && !errors.Is(err, ErrNoSandbox) {
+		return nil, err
+	}
+	if record, err = record.with(st, want, dir); err != nil {
+		return nil, err
+	}
+	w, err := readWorkspace(record.Workspace, record.BrokerPassword, strict)
+	if err != nil {
+		return nil, err
+	}
+	p := &Preview{Sandbox: st.Name, Workspace: w.dir, NotBuilt: notBuilt(w.found), Warnings: w.launch.Warnings}
+	for _, ph := range (&bringUp{feed: newFeed()}).plan().phases {
+		p.Phases = append(p.Phases, ph.Name)
+	}
+	for _, s := range w.found.Services {
+		p.Services = append(p.Services, ServiceStatus{Name: s.Name, Language: s.Language, Image: s.Refs[0].Name()})
+	}
+	for _, a := range w.agents {
+		p.Agents = append(p.Agents, a.Name)
+	}
+	for _, o := range w.rendered.Objects {
+		p.Objects = append(p.Objects, o.ID())
+	}
+	for _, o := range w.rendered.Omissions {
+		p.Omissions = append(p.Omissions, o.String())
+	}
+	return p, nil
+}
+
+// WriteText prints the preview for people.
+func (p *Preview) WriteText(w io.Writer) error {
+	for _, v := range p.Warnings {
+		fmt.Fprintln(w, v.Error())
+	}
+	fmt.Fprintf(w, "sandbox    %s\nworkspace  %s\nphases     %s\nagents     %s\n",
+		p.Sandbox, p.Workspace, strings.Join(p.Phases, ", "), strings.Join(p.Agents, ", "))
+	for _, s := range p.Services {
+		fmt.Fprintf(w, "build      %s (%s) as %s\n", s.Name, s.Language, s.Image)
+	}
+	for _, o := range p.Objects {
+		fmt.Fprintf(w, "apply      %s\n", o)
+	}
+	for _, o := range p.Omissions {
+		fmt.Fprintf(w, "left out   %s\n", o)
+	}
+	for _, n := range p.NotBuilt {
+		fmt.Fprintf(w, "not built  %s\n", n)
+	}
+	_, err := fmt.Fprintln(w, "nothing was changed")
+	return err
+}
