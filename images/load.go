@@ -52,18 +52,23 @@ func Load(ctx context.Context, node Node, images map[name.Tag]v1.Image) (Report,
 		}
 		all = append(all, named{Normalised(tag), p})
 	}
-	var report Report
-	var err error
-	// A second attempt: between asking what the node has and importing, containerd may collect a layer that no
-	// image names. The import then fails, and the next question has another answer.
-	for range 2 {
-		report, err = loadOnce(ctx, node, all)
-		if err == nil || ctx.Err() != nil {
+	var done plan
+	for attempt := 0; ; attempt++ {
+		next, err := load(ctx, node, all)
+		if done = next; err == nil {
 			break
 		}
+		// Between asking what the node has and importing, containerd may collect a layer that no image names. The import
+		// then fails, and the next question has another answer: only then is there a second attempt.
+		if attempt > 0 || ctx.Err() != nil || errors.Is(err, errSource) {
+			return Report{}, err
+		}
+		if again, stateErr := readNodeState(ctx, node); stateErr != nil || makePlan(again, all).report.Bytes == done.report.Bytes {
+			return Report{}, err
+		}
 	}
-	report.Took = time.Since(began)
-	return report, err
+	done.report.Took = time.Since(began)
+	return done.report, nil
 }
 
 // Normalised is a reference as containerd's CRI writes it: with the registry, and Docker Hub as docker.io
@@ -76,59 +81,70 @@ func Normalised(tag name.Tag) string {
 	return registry + "/" + tag.RepositoryStr() + ":" + tag.TagStr()
 }
 
-func loadOnce(ctx context.Context, node Node, all []named) (Report, error) {
-	before, err := readNodeState(ctx, node)
-	if err != nil {
-		return Report{}, err
-	}
-	var report Report
-	var send []named
-	var blobs []blob
+// plan is what a load has to send to a node in a certain state.
+type plan struct {
+	report Report
+	send   []named
+	blobs  []blob
+}
+
+func makePlan(s nodeState, all []named) plan {
+	var p plan
 	in := map[v1.Hash]bool{}
 	add := func(b blob) bool {
 		if in[b.digest] {
 			return false
 		}
 		in[b.digest] = true
-		blobs = append(blobs, b)
-		report.Bytes += b.size
+		p.blobs = append(p.blobs, b)
+		p.report.Bytes += b.size
 		return true
 	}
 	for _, n := range all {
 		l := Loaded{Ref: n.ref, Digest: n.parts.manifest.digest.String(), ConfigDigest: n.parts.config.digest.String()}
-		if before.names[n.ref] == l.Digest && before.runs(n.parts) {
+		if s.names[n.ref] == l.Digest && s.runs(n.parts) {
 			l.LayersPresent = len(n.parts.layers)
-			report.Images = append(report.Images, l)
+			p.report.Images = append(p.report.Images, l)
 			continue
 		}
 		l.Sent = true
-		send = append(send, n)
+		p.send = append(p.send, n)
 		add(n.parts.manifest)
 		add(n.parts.config)
 		for i, layer := range n.parts.layers {
 			switch {
-			case !before.lacks(n.parts, i):
+			case !s.lacks(n.parts, i):
 				l.LayersPresent++
 			case add(layer):
 				l.LayersSent++
 			}
 		}
-		report.Images = append(report.Images, l)
+		p.report.Images = append(p.report.Images, l)
 	}
-	if len(send) == 0 {
-		return report, nil
+	return p
+}
+
+// load makes one attempt.
+func load(ctx context.Context, node Node, all []named) (plan, error) {
+	before, err := readNodeState(ctx, node)
+	if err != nil {
+		return plan{}, err
 	}
-	if err := importArchive(ctx, node, send, blobs, report.Bytes); err != nil {
-		return Report{}, errors.Join(err, unname(ctx, node, send))
+	p := makePlan(before, all)
+	if len(p.send) == 0 {
+		return p, nil
+	}
+	if err := importArchive(ctx, node, p); err != nil {
+		return p, errors.Join(err, unname(ctx, node, p.send))
 	}
 	after, err := readNodeState(ctx, node)
 	if err == nil {
-		err = verify(after, send)
+		err = verify(after, p.send)
 	}
 	if err != nil {
-		return Report{}, errors.Join(err, unname(ctx, node, send))
+		return p, errors.Join(err, unname(ctx, node, p.send))
 	}
-	return report, nil
+	return p, nil
 }
 
 // verify checks that every image is on the node under its name, whole and unpacked: an import that returned no error
@@ -145,27 +161,35 @@ func verify(s nodeState, images []named) error {
 	return errors.Join(errs...)
 }
 
-// importArchive streams an archive into the node's containerd, which unpacks it.
-func importArchive(ctx context.Context, node Node, images []named, blobs []blob, total int64) error {
-	what := fmt.Sprintf("load %d images", len(images))
-	if len(images) == 1 {
-		what = "load " + images[0].ref
+// errSource marks an archive that could not be written: a layer's file that is gone, or not what it was.
+var errSource = errors.New("read what is to be loaded")
+
+// importArchive streams what a plan sends into the node's containerd, which unpacks it.
+func importArchive(ctx context.Context, node Node, p plan) error {
+	what := fmt.Sprintf("load %d images", len(p.send))
+	if len(p.send) == 1 {
+		what = "load " + p.send[0].ref
 	}
+	total := p.report.Bytes
 	r, w := io.Pipe()
+	ended := errors.New("the import has ended")
 	written := make(chan error, 1)
 	go func() {
 		err := writeArchive(&meter{w: w, report: func(n int64) {
 			progress.Report(ctx, progress.Update{What: what, Done: min(n, total), Total: total, Unit: "bytes"})
-		}}, images, blobs)
+		}}, p.send, p.blobs)
 		w.CloseWithError(err)
 		written <- err
 	}()
 	_, err := node.Exec(ctx, r, "ctr", "-n", namespace, "images", "import",
 		// One platform, and unpacked at once: what is missing is found now, not by the first Pod.
-		"--platform", images[0].parts.platform.String(), "--snapshotter", snapshotter, "-")
-	r.CloseWithError(errors.New("the import has ended"))
-	if writeErr := <-written; err == nil && writeErr != nil {
-		err = writeErr // importing a part of the archive is no success
+		"--platform", p.send[0].parts.platform.String(), "--snapshotter", snapshotter, "-")
+	r.CloseWithError(ended)
+	if writeErr := <-written; writeErr != nil && !errors.Is(writeErr, ended) {
+		// The cause of whatever the node says of a broken stream; and a part of an archive is no success.
+		err = errors.Join(fmt.Errorf("%w: %w", errSource, writeErr), err)
+	} else if writeErr != nil && err == nil {
+		err = writeErr
 	}
 	if err != nil {
 		return fmt.Errorf("import into the node: %w", err)

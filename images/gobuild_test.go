@@ -1,0 +1,153 @@
+package images
+
+import (
+	"archive/tar"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/dynsandbox/dynsandbox/internal/fault"
+)
+
+func goWorkspace(t *testing.T) (string, []Service) {
+	t.Helper()
+	return writeFiles(t, map[string]string{
+		"go/go.mod":           "module example.test/w\n\ngo 1.21\n",
+		"go/cmd/one/main.go":  "package main\n\nfunc main() { println(\"one\") }\n",
+		"go/cmd/two/main.go":  "package main\n\nfunc main() { println(\"two\") }\n",
+		"go/cmd/two/notes.md": "",
+	}), []Service{{Name: "one", Dir: "go/cmd/one", Language: Go}, {Name: "two", Dir: "go/cmd/two", Language: Go}}
+}
+
+func digestsOf(t *testing.T, built []Built) map[string]v1.Hash {
+	t.Helper()
+	m := map[string]v1.Hash{}
+	for _, b := range built {
+		d, err := b.Image.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m[b.Service.Name] = d
+	}
+	return m
+}
+
+func TestGoImagesAreReproducible(t *testing.T) {
+	t.Parallel()
+	workspace, services := goWorkspace(t)
+	b := Builders{Go: &GoBuilder{Workspace: workspace, Cache: t.TempDir()}}
+	first, err := b.All(t.Context(), services)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := digestsOf(t, first)
+	if len(before) != 2 || before["one"] == before["two"] {
+		t.Fatalf("got digests %v", before)
+	}
+	b.Go.Cache = t.TempDir()
+	again, err := b.All(t.Context(), services)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := digestsOf(t, again); after["one"] != before["one"] || after["two"] != before["two"] {
+		t.Errorf("digests of the same sources: %v, then %v", before, after)
+	}
+	main := filepath.Join(workspace, "go/cmd/one/main.go")
+	if err := os.WriteFile(main, []byte("package main\n\nfunc main() { println(\"changed\") }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	changed, err := b.All(t.Context(), services)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := digestsOf(t, changed); after["one"] == before["one"] || after["two"] != before["two"] {
+		t.Errorf("after a change of one: %v, before %v", after, before)
+	}
+	// An image that somebody still holds must not change with the next build.
+	for _, b := range again {
+		checkLayer(t, b)
+	}
+}
+
+// checkLayer reads an image's layer, and checks its content against its digest and what a service needs.
+func checkLayer(t *testing.T, b Built) {
+	t.Helper()
+	layers, err := b.Image.Layers()
+	if err != nil || len(layers) != 1 {
+		t.Fatalf("%d layers, error %v", len(layers), err)
+	}
+	r, err := layers[0].Compressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	h := newHasher()
+	tr := tar.NewReader(io.TeeReader(r, h))
+	modes := map[string]int64{}
+	for {
+		e, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		modes[e.Name] = e.Mode
+		if e.ModTime.Unix() != 0 {
+			t.Errorf("%s has a time", e.Name)
+		}
+	}
+	if _, err := io.Copy(io.Discard, io.TeeReader(r, h)); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := layers[0].Digest(); err != nil || d != h.hash() {
+		t.Errorf("layer of %s has digest %v (%v), its content %v", b.Service.Name, d, err, h.hash())
+	}
+	if modes["app/"+b.Service.Name] != 0o755 || modes["tmp/"] != 0o1777 {
+		t.Errorf("modes in the layer: %v", modes)
+	}
+	cf, err := b.Image.ConfigFile()
+	if err != nil || len(cf.Config.Cmd) != 1 || cf.Config.Cmd[0] != "/app/"+b.Service.Name {
+		t.Errorf("command %v, error %v", cf.Config.Cmd, err)
+	}
+}
+
+func TestCompilerErrorsComeBackWhole(t *testing.T) {
+	t.Parallel()
+	workspace, services := goWorkspace(t)
+	body := strings.Repeat("\tundefined()\n", 9)
+	if err := os.WriteFile(filepath.Join(workspace, "go/cmd/two/main.go"), []byte("package main\n\nfunc main() {\n"+body+"}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := GoBuilder{Workspace: workspace, Cache: t.TempDir()}
+	_, err := b.BuildAll(t.Context(), services)
+	var failed *fault.Exec
+	if !errors.As(err, &failed) {
+		t.Fatalf("got error %v", err)
+	}
+	for _, line := range []string{"cmd/two/main.go:4:2: undefined: undefined", "cmd/two/main.go:12:2: undefined: undefined"} {
+		if !strings.Contains(failed.Tail, line) {
+			t.Errorf("%q is not in\n%s", line, failed.Tail)
+		}
+	}
+	// What compiles is built all the same when it is asked for alone.
+	if _, err := b.Build(t.Context(), services[0]); err != nil {
+		t.Errorf("build of the service without a mistake: %v", err)
+	}
+}
+
+func TestOldBinariesAreRemoved(t *testing.T) {
+	t.Parallel()
+	dir := writeFiles(t, map[string]string{"a": "", "b": "", "c": "", "d": ""})
+	if err := keepNewest(dir, 2); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 2 {
+		t.Errorf("%d files are left", len(left))
+	}
+}
