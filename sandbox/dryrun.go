@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
@@ -42,7 +43,7 @@ func DryRun(_ context.Context, st State, want Settings, dir string, strict bool)
 		p.Phases = append(p.Phases, ph.Name)
 	}
 	for _, s := range w.found.Services {
-		p.Services = append(p.Services, ServiceStatus{Name: s.Name, Language: s.Language, Image: s.Refs[0].Name()})
+		p.Services = append(p.Services, ServiceStatus{Name: s.Name, Language: s.Language, Image: images.Normalised(s.Refs[0])})
 	}
 	for _, a := range w.agents {
 		p.Agents = append(p.Agents, a.Name)
