@@ -114,7 +114,7 @@ func (b *GoBuilder) image(service, binary string) (v1.Image, error) {
 	if err := os.Chtimes(kept, now, now); err != nil {
 		return nil, err
 	}
-	if err := keepNewest(dir, keptBinaries); err != nil {
+	if err := keepNewest(filepath.Join(dir, "*"), keptBinaries); err != nil {
 		return nil, err
 	}
 	ca, err := hostCABundle()
@@ -184,27 +184,23 @@ func writeBinaryLayer(w io.Writer, service, binary string, ca []byte) error {
 	return tw.Close()
 }
 
-// keepNewest removes all but the n newest files of a folder.
-func keepNewest(dir string, n int) error {
-	entries, err := os.ReadDir(dir)
+// keepNewest removes all but the n newest of the files and folders that match a pattern.
+func keepNewest(pattern string, n int) error {
+	paths, err := filepath.Glob(pattern)
 	if err != nil {
 		return err
 	}
-	type file struct {
-		path string
-		time time.Time
-	}
-	var files []file
-	for _, e := range entries {
-		info, err := e.Info()
+	times := map[string]time.Time{}
+	for _, path := range paths {
+		info, err := os.Stat(path)
 		if err != nil {
 			return err
 		}
-		files = append(files, file{filepath.Join(dir, e.Name()), info.ModTime()})
+		times[path] = info.ModTime()
 	}
-	slices.SortFunc(files, func(a, b file) int { return b.time.Compare(a.time) })
-	for _, f := range files[min(n, len(files)):] {
-		if err := os.Remove(f.path); err != nil {
+	slices.SortFunc(paths, func(a, b string) int { return times[b].Compare(times[a]) })
+	for _, path := range paths[min(n, len(paths)):] {
+		if err := os.RemoveAll(path); err != nil {
 			return err
 		}
 	}

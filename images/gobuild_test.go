@@ -144,7 +144,7 @@ func TestCompilerErrorsComeBackWhole(t *testing.T) {
 func TestOldBinariesAreRemoved(t *testing.T) {
 	t.Parallel()
 	dir := writeFiles(t, map[string]string{"a": "", "b": "", "c": "", "d": ""})
-	if err := keepNewest(dir, 2); err != nil {
+	if err := keepNewest(filepath.Join(dir, "*"), 2); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 2 {

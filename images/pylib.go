@@ -139,6 +139,9 @@ func libraryDockerfile(base, generate, mounts string) string {
 	return b.String()
 }
 
+// keptWheels is how many states of libraries are kept: workspaces that share the cache, and a step back.
+const keptWheels = 8
+
 // buildLibrary runs the library's build in the engine, and copies what it made to the folder out, which appears when
 // it is whole. Older wheels are removed.
 func (b *PythonBuilder) buildLibrary(ctx context.Context, dir, out, hash string, pip pipSettings) error {
@@ -168,24 +171,13 @@ func (b *PythonBuilder) buildLibrary(ctx context.Context, dir, out, hash string,
 	if err := untar(stream, part); err != nil {
 		return err
 	}
-	old, _ := filepath.Glob(filepath.Join(b.dir(), "wheel-*"))
 	if err := os.Rename(filepath.Join(part, "out"), out); err != nil {
 		return err
 	}
-	for _, path := range append(keepFive(old), part) {
-		if err := os.RemoveAll(path); err != nil {
-			return err
-		}
+	if err := os.RemoveAll(part); err != nil {
+		return err
 	}
-	return nil
-}
-
-// keepFive returns those of the older wheels that nobody is likely to come back to.
-func keepFive(paths []string) []string {
-	if len(paths) <= 5 {
-		return nil
-	}
-	return paths[5:]
+	return keepNewest(filepath.Join(b.dir(), "wheel-*"), keptWheels)
 }
 
 // untar writes the regular files of an archive into a folder.

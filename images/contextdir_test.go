@@ -1,0 +1,74 @@
+package images
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// The context of a build must depend on what is in the workspace's files, and on nothing else.
+func TestContextOfEqualFilesIsEqual(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"main.py": "x = 1\n", "data/a.csv": "1;2\n", "__pycache__/main.pyc": "old", ".venv/x": "y", "lib.egg-info/PKG": "z"}
+	hash := func(change func(dir string)) string {
+		t.Helper()
+		src := writeFiles(t, files)
+		if change != nil {
+			change(src)
+		}
+		to := filepath.Join(t.TempDir(), "context")
+		if err := copyTree(src, to); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"__pycache__", ".venv", "lib.egg-info"} {
+			if exists(filepath.Join(to, name)) {
+				t.Errorf("%s is in the context", name)
+			}
+		}
+		h, err := treeHash(to, "salt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	write := func(path, text string) func(string) {
+		return func(dir string) {
+			if err := os.WriteFile(filepath.Join(dir, path), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	first := hash(nil)
+	for name, same := range map[string]func(string){"again": nil, "rewritten": write("main.py", "x = 1\n"), "a compiled file": write("__pycache__/new.pyc", "")} {
+		if hash(same) != first {
+			t.Errorf("%s: another hash", name)
+		}
+	}
+	for name, other := range map[string]func(string){"changed": write("main.py", "x = 2\n"), "a new file": write("data/b.csv", "")} {
+		if hash(other) == first {
+			t.Errorf("%s: the same hash", name)
+		}
+	}
+}
+
+func TestContextFollowsLinks(t *testing.T) {
+	t.Parallel()
+	outside := writeFiles(t, map[string]string{"a.csv": "1;2\n"})
+	src := t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(src, "data")); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(t.TempDir(), "context")
+	if err := copyTree(src, to); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(filepath.Join(to, "data", "a.csv")); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("the linked folder was not copied: %v", err)
+	}
+	if err := os.Symlink(".", filepath.Join(src, "self")); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyTree(src, filepath.Join(t.TempDir(), "context")); err == nil {
+		t.Error("a folder that links to itself was copied")
+	}
+}
