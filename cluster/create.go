@@ -127,7 +127,7 @@ func (c *Cluster) kindCreate(ctx context.Context, raw []byte) error {
 	}
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	return errors.Join(kindFault(err), c.Delete(cleanup))
+	return errors.Join(c.kindFault(err), c.Delete(cleanup))
 }
 
 // abandon removes the node again and again until kind has noticed, for at most a minute.
@@ -160,15 +160,38 @@ func kindOutput(err error) string {
 	return ""
 }
 
-// kindFault turns kind's error into ours, with the command and the tail of its output.
-func kindFault(err error) error {
+// kindFault turns kind's error into ours, with the command and what it says of the cause. The whole output goes to
+// a file in the state folder: it is hundreds of lines.
+func (c *Cluster) kindFault(err error) error {
 	if run := kindexec.RunErrorForError(err); run != nil {
-		return fmt.Errorf("create cluster: %w", &fault.Exec{Argv: run.Command, Tail: fault.Tail(run.Output, 15), Err: run.Inner})
+		log := filepath.Join(c.cfg.StateDir, "create.log")
+		tail := cause(run.Output)
+		if os.WriteFile(log, run.Output, 0o600) == nil {
+			tail += "\n(all of it: " + log + ")"
+		}
+		return fmt.Errorf("create cluster: %w", &fault.Exec{Argv: run.Command, Tail: tail, Err: run.Inner})
 	}
 	if all := kinderrors.Errors(err); len(all) > 0 {
 		return fmt.Errorf("create cluster: %w", errors.Join(all...))
 	}
 	return fmt.Errorf("create cluster: %w", err)
+}
+
+// cause finds what kubeadm says of a failure in its output: the lines from its last "error..." up to the stack trace
+// that it prints at kind's verbosity. Other output is cut to its end.
+func cause(output []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		if !strings.HasPrefix(strings.ToLower(lines[i]), "error") {
+			continue
+		}
+		end := i + 1
+		for end < len(lines) && end < i+15 && !strings.Contains(lines[end], "/cmd/") && !strings.HasPrefix(lines[end], "\t/") {
+			end++
+		}
+		return strings.Join(lines[i:end], "\n")
+	}
+	return fault.Tail(output, 15)
 }
 
 // kindLogger passes kind's steps on as progress, and the rest to slog.

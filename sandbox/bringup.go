@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -29,6 +30,9 @@ type bringUp struct {
 	cache   string
 	began   time.Time
 
+	// describe returns the cluster, once the network and the node image are known.
+	describe func() (*cluster.Cluster, error)
+
 	workspace  *workspace            // read
 	network    cluster.Network       // network
 	node       nodeimage.Choice      // node-image
@@ -43,7 +47,9 @@ type bringUp struct {
 }
 
 func newBringUp(s *session, opts UpOptions, f *feed) *bringUp {
-	return &bringUp{session: s, opts: opts, feed: f, began: time.Now()}
+	b := &bringUp{session: s, opts: opts, feed: f, began: time.Now()}
+	b.describe = sync.OnceValues(b.newCluster)
+	return b
 }
 
 // plan is the whole bring-up. A new phase is one entry here and one file beside it.

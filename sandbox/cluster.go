@@ -16,8 +16,9 @@ import (
 // engineClient is what this package asks of the Docker engine.
 type engineClient = *client.Client
 
-// describe returns the sandbox's cluster as it should be; whether it exists is its own to say.
-func (b *bringUp) describe() (*cluster.Cluster, error) {
+// newCluster returns the sandbox's cluster as it should be; whether it exists is its own to say. Phases use it through
+// bringUp.describe: the one that loads images must wait for the creation that another has begun.
+func (b *bringUp) newCluster() (*cluster.Cluster, error) {
 	return cluster.New(b.session.docker, cluster.Config{
 		Sandbox:           b.session.state.Name,
 		NodeImage:         b.node.Ref,

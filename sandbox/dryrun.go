@@ -39,7 +39,7 @@ func DryRun(_ context.Context, st State, want Settings, dir string, strict bool)
 		return nil, err
 	}
 	p := &Preview{Sandbox: st.Name, Workspace: w.dir, NotBuilt: notBuilt(w.found), Warnings: w.launch.Warnings}
-	for _, ph := range (&bringUp{feed: newFeed()}).plan().phases {
+	for _, ph := range newBringUp(nil, UpOptions{}, newFeed()).plan().phases {
 		p.Phases = append(p.Phases, ph.Name)
 	}
 	for _, s := range w.found.Services {
