@@ -39,7 +39,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g := newGateway(store, sidecar, &http.Client{})
+	g := newGateway(store, sidecar, agentClient())
 	s := &service.Service{Queue: queue, Sidecar: sidecar, Handlers: g.handlers(), HTTP: g.routes()}
 	if err := s.Run(ctx); err != nil {
 		return fmt.Errorf("serve %s: %w", queue, err)

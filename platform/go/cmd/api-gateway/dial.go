@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+)
+
+// How long the gateway tries to connect to an agent, and how often. A Service that was just made, or whose Pod was
+// just replaced, refuses connections for a moment until every node has heard of it. Nothing of the request has been
+// sent by then, so that trying again is safe.
+const (
+	dialPatience = 5 * time.Second
+	dialPause    = 50 * time.Millisecond
+)
+
+// agentClient is the HTTP client for requests to agents.
+func agentClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = patientDial
+	return &http.Client{Transport: transport}
+}
+
+// patientDial connects, and on failure tries again until ctx ends or dialPatience is over.
+func patientDial(ctx context.Context, network, address string) (net.Conn, error) {
+	deadline := time.Now().Add(dialPatience)
+	var dialer net.Dialer
+	for {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err == nil || time.Now().After(deadline) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(dialPause):
+		}
+	}
+}
