@@ -30,6 +30,10 @@ func (s *server) Consume(in *pb.ConsumeRequest, stream grpc.ServerStreamingServe
 	s.replaceStream(c)
 	defer c.Close()
 	slog.InfoContext(ctx, "consuming", "queue", in.GetQueueName())
+	// Headers go out with the first message otherwise; now they tell who wants to know that the queue is consumed.
+	if err := stream.SendHeader(nil); err != nil {
+		return err
+	}
 	for {
 		select {
 		case d, open := <-c.Deliveries():

@@ -140,6 +140,11 @@ func (f *fakeConnection) Publish(_ context.Context, key string, m amqp.Publishin
 func (f *fakeConnection) Consume(queue string, _ int) (consumer, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	select {
+	case <-f.ended:
+		return nil, errLost
+	default:
+	}
 	q := f.queues[queue]
 	if q == nil {
 		return nil, errors.New("no queue " + queue)

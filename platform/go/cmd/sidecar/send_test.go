@@ -144,7 +144,6 @@ func TestTraceOfAMessage(t *testing.T) {
 	}
 }
 
-// late makes a request and, some time into it, what it waits for.
 func TestSendWaits(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -24,6 +24,9 @@ func (s *started) consume(t *testing.T, ctx context.Context, queue string) strea
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := messages.Header(); err != nil {
+		t.Fatal(err)
+	}
 	return messages
 }
 
