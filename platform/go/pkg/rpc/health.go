@@ -77,6 +77,7 @@ const checkAgain = 50 * time.Millisecond
 // error if that doesn't happen, joined with what the other end said last.
 func WaitServing(ctx context.Context, conn *grpc.ClientConn) error {
 	client := pb.NewHealthClient(conn)
+	var last error
 	for {
 		response, err := client.Check(ctx, &pb.HealthCheckRequest{})
 		switch {
@@ -87,9 +88,13 @@ func WaitServing(ctx context.Context, conn *grpc.ClientConn) error {
 		case status.Code(err) == codes.Unimplemented:
 			return fmt.Errorf("%s has no health service: %w", conn.Target(), err)
 		}
+		// What was seen before time was up tells more than that it is.
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w", conn.Target(), errors.Join(context.Cause(ctx), err))
+			return fmt.Errorf("wait for %s: %w", conn.Target(), errors.Join(context.Cause(ctx), last))
 		case <-time.After(checkAgain):
 		}
 	}
