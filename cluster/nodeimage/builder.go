@@ -89,7 +89,7 @@ func (b *Builder) build(ctx context.Context, ref string) error {
 			if p.name == rootfs.name {
 				continue
 			}
-			if err := steps.run(ctx, "build "+p.name, p.expect, func(ctx context.Context) error { return parts.ensure(ctx, b, p) }); err != nil {
+			if err := steps.run(ctx, "build "+p.name, onThisMachine(p.expect), func(ctx context.Context) error { return parts.ensure(ctx, b, p) }); err != nil {
 				return err
 			}
 		}

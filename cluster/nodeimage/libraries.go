@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 )
 
 // closure returns the programs and plugins given, and every shared library and loader that they need, directly or not,
@@ -88,9 +89,9 @@ func findLibrary(root, name string) (string, error) {
 // resolveIn follows the links of a path as seen from inside the tree.
 func resolveIn(root, name string) (string, error) {
 	at := "/"
-	rest := path.Clean(name)
-	for hops := 0; rest != "" && rest != "/"; {
-		first, after, _ := cutPath(rest)
+	rest := strings.TrimPrefix(path.Clean(name), "/")
+	for hops := 0; rest != ""; {
+		first, after, _ := strings.Cut(rest, "/")
 		next := path.Join(at, first)
 		target, err := os.Readlink(filepath.Join(root, next))
 		if err != nil { // not a link; whether it is there shows at the end
@@ -103,26 +104,13 @@ func resolveIn(root, name string) (string, error) {
 		if !path.IsAbs(target) {
 			target = path.Join(at, target)
 		}
-		at, rest = "/", path.Join(target, after)
+		at, rest = "/", strings.TrimPrefix(path.Join(target, after), "/")
 	}
 	full := filepath.Join(root, at)
 	if _, err := os.Stat(full); err != nil {
 		return "", err
 	}
 	return full, nil
-}
-
-// cutPath splits the first element off an absolute path.
-func cutPath(p string) (first, rest string, more bool) {
-	for len(p) > 0 && p[0] == '/' {
-		p = p[1:]
-	}
-	for i := range len(p) {
-		if p[i] == '/' {
-			return p[:i], p[i:], true
-		}
-	}
-	return p, "", false
 }
 
 func mustRel(root, name string) string {

@@ -2,6 +2,7 @@ package nodeimage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -89,7 +90,7 @@ func (t *tree) sandboxImage() (string, error) {
 	}
 	m := sandboxLine.FindSubmatch(conf)
 	if m == nil {
-		return "", fmt.Errorf("kind's containerd configuration names no sandbox image")
+		return "", errors.New("kind's containerd configuration names no sandbox image")
 	}
 	return string(m[1]), nil
 }

@@ -21,13 +21,17 @@ type steps struct {
 const expectAssembly = 25 * time.Second
 
 func newSteps(missing []part) *steps {
-	s := &steps{began: time.Now(), of: len(assemblySteps), left: expectAssembly}
+	s := &steps{began: time.Now(), of: len(assemblySteps)}
+	var unpack time.Duration
 	for _, p := range missing {
-		if p.name != rootfs.name { // it is made beside the others, and a step only where it takes longer
-			s.of++
-			s.left += onThisMachine(p.expect)
+		if p.name == rootfs.name { // it is made beside the others, and a step only where it takes longer
+			unpack = p.expect
+			continue
 		}
+		s.of++
+		s.left += onThisMachine(p.expect)
 	}
+	s.left = max(s.left, unpack) + expectAssembly
 	return s
 }
 
@@ -38,10 +42,10 @@ func onThisMachine(d time.Duration) time.Duration {
 
 func (s *steps) elapsed() time.Duration { return time.Since(s.began) }
 
-// run does one step, of which expect is the time on two cores.
+// run does one step, which is expected to take that long on this machine.
 func (s *steps) run(ctx context.Context, what string, expect time.Duration, do func(context.Context) error) error {
 	s.n++
-	expect = onThisMachine(max(0, expect))
+	expect = max(0, expect)
 	s.left = max(0, s.left-expect)
 	stop, begin := make(chan struct{}), time.Now()
 	n, left := s.n, s.left
