@@ -32,6 +32,8 @@ type Builder struct {
 
 	Log     io.Writer // gets the output of the tools; nil discards it
 	logging sync.Mutex
+
+	patience time.Duration // with registries; 0 is reachable
 }
 
 // Ref returns the name of the image that Build makes. Its tag is the Kubernetes version and the hash of all inputs.

@@ -1,6 +1,7 @@
 package nodeimage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,8 @@ func versionFromTag(ref string) (string, bool) {
 // pull pulls an image through the engine. Only a registry that answers in time is asked for more.
 func (b *Builder) pull(ctx context.Context, ref string) error {
 	progress.Report(ctx, progress.Update{What: "node image: ask for " + ref})
-	asking, cancel := context.WithTimeoutCause(ctx, reachable, fmt.Errorf("the registry doesn't answer within %s", reachable))
+	patience := cmp.Or(b.patience, reachable)
+	asking, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the registry doesn't answer within %s", patience))
 	defer cancel()
 	if _, err := b.Docker.DistributionInspect(asking, ref, ""); err != nil {
 		if cause := context.Cause(asking); cause != nil {
