@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,38 +13,6 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 	"github.com/dynsandbox/dynsandbox/internal/nearest"
 )
-
-// ParseDir reads all scenarios (*.yaml) in the root of fsys, in the order of their file names. No two may have the
-// same name. The error is [fault.Invalids]: all problems of all files.
-func ParseDir(fsys fs.FS) ([]*Scenario, error) {
-	files, err := fs.Glob(fsys, "*.yaml")
-	if err != nil {
-		return nil, fmt.Errorf("look for scenarios: %w", err)
-	}
-	var all []*Scenario
-	var bad fault.Invalids
-	byName := map[string]string{}
-	for _, f := range files {
-		s, err := ParseFile(fsys, f)
-		if invalid := fault.AsInvalids(err); invalid != nil {
-			bad = append(bad, invalid...)
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if other, ok := byName[s.Name]; ok {
-			bad = append(bad, fault.Invalid{File: s.File, Problem: fmt.Sprintf("%s has a scenario %q already", other, s.Name)})
-			continue
-		}
-		byName[s.Name] = s.File
-		all = append(all, s)
-	}
-	if bad != nil {
-		return nil, bad
-	}
-	return all, nil
-}
 
 // ParseFile reads the scenario in one file of fsys. What is wrong in it is [fault.Invalids].
 func ParseFile(fsys fs.FS, name string) (*Scenario, error) {
@@ -80,12 +49,15 @@ func Parse(file string, data []byte) (*Scenario, error) {
 		"expect":      func(n *node) { d.expect(n, &s.Expect) },
 	})
 	if d.problems != nil {
+		slices.SortStableFunc(d.problems, func(a, b fault.Invalid) int {
+			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
 		return nil, d.problems
 	}
 	return s, nil
 }
 
-// decoder collects problems, in the order of the file.
+// decoder collects problems, in the order in which it comes upon them.
 type decoder struct{ problems fault.Invalids }
 
 func (d *decoder) fail(n *node, suggestion, format string, args ...any) {

@@ -36,9 +36,13 @@ func (d *decoder) response(n *node) Response {
 			}
 		},
 		"empty": func(n *node) {
-			if d.is(n, aBool, "empty") {
-				r.Empty = n.truth
+			if !d.is(n, aBool, "empty") {
+				return
 			}
+			if !n.truth {
+				d.fail(n, "leave it out", "empty: false expects nothing: a response that is empty fails anyway")
+			}
+			r.Empty = n.truth
 		},
 		"tolerance": func(n *node) {
 			if n.kind != aNumber || n.number < 0 {
