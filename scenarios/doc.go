@@ -13,7 +13,7 @@
 //	  data_request: {type: sqlDataRequest, query: SELECT ..., algorithm: average, options: {aggregate: false}}
 //	expect:
 //	  status: 200                     # the default
-//	  count: 2                        # of responses; by default as many as are listed below
+//	  count: 2                        # of responses, whatever the status; by default as many as are listed below
 //	  responses:                      # in any order; each must be matched by a response of its own
 //	    - json: {mean: 11.877}        # the whole object; a number also matches a string that holds one ("11.877")
 //	      tolerance: 0.001            # of numbers, absolute; 0 by default

@@ -23,6 +23,8 @@ func (r Response) match(got string) []string {
 			return []string{fmt.Sprintf("%s: want the text %s, got %s", r.place.place(), clip(*r.Text), clip(got))}
 		}
 		return nil
+	case r.json == nil && r.table == nil:
+		return []string{fmt.Sprintf("%s: nothing is expected: want one of json, table, text and empty", r.place.place())}
 	case got == "":
 		return []string{fmt.Sprintf("%s: the response is empty: a service failed or took too long", r.place.place())}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -133,7 +134,12 @@ func TestRun(t *testing.T) {
 		{name: "another body", expect: "  status: 408\n  body: refused\n", status: 408, body: "Request timed out\n",
 			want: []string{`s.yaml:10:3: want an answer with "refused", got "Request timed out\n"`}},
 		{name: "200 without a body", expect: two, body: "",
-			want: []string{`s.yaml:10:3: the answer has no responses: ""`}},
+			want: []string{`s.yaml:10:3: the answer has no list of responses: ""`}},
+		{name: "responses of another status", expect: "  status: 202\n  responses: [{text: a}]\n", status: 202, responses: []string{"b"},
+			want: []string{`s.yaml:11:15: want the text "a", got "b"`}},
+		{name: "responses of another status as asked", expect: "  status: 202\n  responses: [{text: a}]\n", status: 202, responses: []string{"a"}},
+		{name: "count of another status", expect: "  status: 202\n  count: 2\n", status: 202, responses: []string{"a"},
+			want: []string{`s.yaml:10:3: want 2 responses, got 1`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -157,6 +163,47 @@ func TestRun(t *testing.T) {
 				t.Errorf("answer = %+v", res.Answer)
 			}
 		})
+	}
+}
+
+// A library user can leave the unexported forms out.
+func TestRunOfAnExpectationMadeInGo(t *testing.T) {
+	t.Parallel()
+	s := &Scenario{Name: "s", File: "s.go", Timeout: 20 * time.Second, Request: Request{Body: json.RawMessage("{}")},
+		Expect: Expect{Status: 200, Count: 1, Responses: []Response{{}}}}
+	res, err := Run(t.Context(), gateway(t, 200, answers(t, "x")), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"expectation: nothing is expected: want one of json, table, text and empty"}
+	if diff := cmp.Diff(want, res.Failures); diff != "" {
+		t.Errorf("failures (-want +got):\n%s", diff)
+	}
+}
+
+func TestRunShortensWhatItReports(t *testing.T) {
+	t.Parallel()
+	// The cut goes through a character of two bytes, and only the whole has the full stop.
+	long := "a" + strings.Repeat("é", answerKept) + "."
+	s := scenario(t, "  responses: [{text: x}, {text: y}]\n")
+	s.Expect.Responses[0].Text = &long
+	short := "a" + strings.Repeat("é", answerKept/2-1) + fmt.Sprintf("... (%d bytes in all)", 2*answerKept+2)
+
+	res, err := Run(t.Context(), gateway(t, 200, answers(t, "y", long)), s)
+	if err != nil || !res.Passed {
+		t.Fatalf("%v, %v: the whole must be compared", res.Failures, err)
+	}
+	if diff := cmp.Diff([]string{"y", short}, res.Answer.Responses); diff != "" {
+		t.Errorf("responses (-want +got):\n%s", diff)
+	}
+
+	s = scenario(t, "  status: 500\n  body: \".\"\n")
+	res, err = Run(t.Context(), gateway(t, 500, long), s)
+	if err != nil || !res.Passed {
+		t.Fatalf("%v, %v: the whole must be compared", res.Failures, err)
+	}
+	if diff := cmp.Diff(short, res.Answer.Body); diff != "" {
+		t.Errorf("body (-want +got):\n%s", diff)
 	}
 }
 

@@ -2,6 +2,8 @@ package scenarios
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -34,10 +36,36 @@ type Answer struct {
 	Body      string   `json:"body,omitempty"`      // as it came, when it is not an approval's JSON
 }
 
+// answerKept is how much of each text of an answer goes into a report, in bytes. A table can have a hundred
+// megabytes, and a report travels and is kept as a whole.
+const answerKept = 4 << 10
+
+// shortened is the answer as a report shows it: texts longer than answerKept end with a note of their whole size.
+func (a Answer) shortened() Answer {
+	if a.Responses != nil {
+		short := make([]string, len(a.Responses))
+		for i, r := range a.Responses {
+			short[i] = shorten(r)
+		}
+		a.Responses = short
+	}
+	a.Body = shorten(a.Body)
+	return a
+}
+
+func shorten(s string) string {
+	if len(s) <= answerKept {
+		return s
+	}
+	// Half a character at the cut would make the text no UTF-8.
+	kept := strings.ToValidUTF8(s[:answerKept], "")
+	return fmt.Sprintf("%s... (%d bytes in all)", kept, len(s))
+}
+
 // Expect is what must come back.
 type Expect struct {
 	Status    int        // of HTTP
-	Count     int        // of responses; -1 when at least one is enough
+	Count     int        // of responses; -1 when any will do: at least one with status 200
 	Body      string     // a part of Answer.Body; "" when anything goes
 	Responses []Response // in any order
 	place     *node

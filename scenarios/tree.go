@@ -50,8 +50,13 @@ func (n *node) get(key string) *node {
 	return nil
 }
 
-// place is "file:line:column".
-func (n *node) place() string { return fmt.Sprintf("%s:%d:%d", n.file, n.line, n.column) }
+// place is "file:line:column". An expectation that was put together in Go has no place in a file.
+func (n *node) place() string {
+	if n == nil {
+		return "expectation"
+	}
+	return fmt.Sprintf("%s:%d:%d", n.file, n.line, n.column)
+}
 
 func (n *node) problem(suggestion, format string, args ...any) fault.Invalid {
 	return fault.Invalid{File: n.file, Line: n.line, Column: n.column, Problem: fmt.Sprintf(format, args...), Suggestion: suggestion}
