@@ -89,7 +89,7 @@ func (b *GoBuilder) BuildAll(ctx context.Context, services []Service) ([]Built, 
 
 // outDir is where this workspace's binaries go: two checkouts must not write to the same files.
 func (b *GoBuilder) outDir() (string, error) {
-	workspace, err := workspaceHash(b.Workspace)
+	workspace, err := pathHash(b.Workspace)
 	if err != nil {
 		return "", err
 	}
