@@ -2,6 +2,7 @@ package images
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
@@ -28,14 +29,7 @@ func hostAptSettings(ctx context.Context) aptSettings {
 	if err == nil {
 		s.config, s.ca = transport(string(out))
 	}
-	if s.ca == "" {
-		for _, path := range append(envCABundles(), "/etc/ssl/certs/ca-certificates.crt") {
-			if _, err := os.Stat(path); err == nil {
-				s.ca = path
-				break
-			}
-		}
-	}
+	s.ca = cmp.Or(s.ca, hostCABundle())
 	return s
 }
 
@@ -76,17 +70,6 @@ func transport(dump string) (config, ca string) {
 		}
 	}
 	return b.String(), ca
-}
-
-// envCABundles lists the CA bundles that the environment names, most specific first.
-func envCABundles() []string {
-	var paths []string
-	for _, key := range []string{"PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"} {
-		if v := os.Getenv(key); v != "" {
-			paths = append(paths, v)
-		}
-	}
-	return paths
 }
 
 // Files that the settings occupy in a new file system while packages are installed.

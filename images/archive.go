@@ -115,8 +115,11 @@ func writeArchive(w io.Writer, images []named, blobs []blob) error {
 		_, err := io.Copy(tw, r)
 		return err
 	}
-	for name, content := range map[string][]byte{"oci-layout": []byte(`{"imageLayoutVersion":"1.0.0"}`), "index.json": raw} {
-		if err := put(name, int64(len(content)), bytes.NewReader(content)); err != nil {
+	for _, file := range []struct {
+		name    string
+		content []byte
+	}{{"oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)}, {"index.json", raw}} {
+		if err := put(file.name, int64(len(file.content)), bytes.NewReader(file.content)); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -23,39 +24,6 @@ type Builder interface {
 	Build(ctx context.Context, svc Service) (v1.Image, error)
 }
 
-// Limited returns a builder that runs at most n builds of b at once.
-func Limited(b Builder, n int) Builder { return limited{b, make(chan struct{}, n)} }
-
-type limited struct {
-	Builder
-	slots chan struct{}
-}
-
-func (l limited) Build(ctx context.Context, svc Service) (v1.Image, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	defer func() { <-l.slots }()
-	return l.Builder.Build(ctx, svc)
-}
-
-// Recorded returns a builder that tells record of every build of b: when it began, how long it took, how it ended.
-func Recorded(b Builder, record func(Built, error)) Builder { return recorded{b, record} }
-
-type recorded struct {
-	Builder
-	record func(Built, error)
-}
-
-func (r recorded) Build(ctx context.Context, svc Service) (v1.Image, error) {
-	began := time.Now()
-	img, err := r.Builder.Build(ctx, svc)
-	r.record(Built{Service: svc, Image: img, Took: time.Since(began)}, err)
-	return img, err
-}
-
 // Built is a service's image.
 type Built struct {
 	Service Service
@@ -69,8 +37,8 @@ type Builders struct {
 	Python Builder
 }
 
-// All builds services, Go and Python ones at the same time. On error it returns what was built nevertheless, and
-// all errors.
+// All builds services: all Go ones with one run of the compiler, first, and Python ones beside it, as many at once as
+// there are cores. On error it returns what was built nevertheless, and all errors.
 func (b Builders) All(ctx context.Context, services []Service) ([]Built, error) {
 	var goServices, others []Service
 	for _, s := range services {
@@ -84,6 +52,7 @@ func (b Builders) All(ctx context.Context, services []Service) ([]Built, error) 
 	errs := make([]error, len(others)+1)
 	var fromGo []Built
 	var g errgroup.Group
+	g.SetLimit(runtime.NumCPU())
 	if len(goServices) > 0 {
 		g.Go(func() error {
 			fromGo, errs[len(others)] = b.Go.BuildAll(ctx, goServices)

@@ -115,6 +115,7 @@ func proxyArgs() map[string]*string {
 	return args
 }
 
+// mountFlag matches what [pipMounts] adds.
 var mountFlag = regexp.MustCompile(`--mount=type=(?:secret,id=(?:pip|ca)|cache,target=/root/\.cache/pip)\S* `)
 
 // steps follows a build's steps.
@@ -142,7 +143,7 @@ func (s *steps) read(ctx context.Context, what string, aux json.RawMessage) {
 		if v.Completed != nil {
 			s.done[v.Digest] = true
 		} else if v.Started != nil {
-			progress.Report(ctx, progress.Update{What: "build " + what + ": " + v.Name, Done: int64(len(s.done)), Total: int64(len(s.names)), Unit: "steps"})
+			progress.Report(ctx, progress.Update{What: "build " + what + ": " + s.names[v.Digest], Done: int64(len(s.done)), Total: int64(len(s.names)), Unit: "steps"})
 		}
 	}
 	for _, l := range status.Logs {

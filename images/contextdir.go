@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -17,51 +16,30 @@ import (
 // It is the earliest that a zip file, and so a Python wheel, can hold.
 var contextTime = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// notInContext are the names of folders that no image needs and that change all the time.
-var notInContext = map[string]bool{
-	"__pycache__": true, ".git": true, ".venv": true, "venv": true, ".pytest_cache": true, ".mypy_cache": true, ".ruff_cache": true,
-}
-
-// copyTree copies a folder into a build's context. Links are followed: what they lead to may be outside the context.
-func copyTree(from, to string, skip ...string) error {
-	return copyDir(from, to, 0, skip)
-}
-
-// maxDepth ends the copying of a folder that contains a link to itself.
-const maxDepth = 32
-
-func copyDir(from, to string, depth int, skip []string) error {
-	if depth > maxDepth {
-		return fmt.Errorf("copy %s: folders nested more than %d deep (a link to a folder above?)", from, maxDepth)
-	}
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(from)
+// copyTree copies a folder's sources into a build's context, without the entries of it that are named in without.
+func copyTree(from, to string, without ...string) error {
+	skip := func(rel string) bool { return skipInContext(rel) || slices.Contains(without, rel) }
+	var folders []string
+	err := walkTree(from, skip, func(rel string, info fs.FileInfo) error {
+		dst := filepath.Join(to, rel)
+		if !info.IsDir() {
+			return copyFile(filepath.Join(from, rel), dst)
+		}
+		folders = append(folders, dst)
+		if err := os.MkdirAll(dst, 0o755); err != nil {
+			return err
+		}
+		return os.Chmod(dst, 0o755) // whatever the umask is
+	})
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		name := e.Name()
-		if notInContext[name] || strings.HasSuffix(name, ".egg-info") || depth == 0 && slices.Contains(skip, name) {
-			continue
-		}
-		src, dst := filepath.Join(from, name), filepath.Join(to, name)
-		info, err := os.Stat(src)
-		if err != nil {
-			return err
-		}
-		switch {
-		case info.IsDir():
-			err = copyDir(src, dst, depth+1, skip)
-		case info.Mode().IsRegular():
-			err = copyFile(src, dst)
-		}
-		if err != nil {
+	for _, dir := range folders { // not before everything is in them
+		if err := os.Chtimes(dir, contextTime, contextTime); err != nil {
 			return err
 		}
 	}
-	return os.Chtimes(to, contextTime, contextTime)
+	return nil
 }
 
 // copyFile copies one file. Of its mode only what git keeps is kept.
@@ -90,12 +68,20 @@ func copyFile(from, to string) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	return os.Chtimes(to, contextTime, contextTime)
+	return settle(to, mode)
 }
 
 // writeFile writes one file of a build's context.
 func writeFile(path string, content []byte) error {
 	if err := os.WriteFile(path, content, 0o644); err != nil {
+		return err
+	}
+	return settle(path, 0o644)
+}
+
+// settle gives a file of a context its mode, of which the umask may have taken something, and its time.
+func settle(path string, mode fs.FileMode) error {
+	if err := os.Chmod(path, mode); err != nil {
 		return err
 	}
 	return os.Chtimes(path, contextTime, contextTime)

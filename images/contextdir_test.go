@@ -3,6 +3,7 @@ package images
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -39,7 +40,10 @@ func TestContextOfEqualFilesIsEqual(t *testing.T) {
 		}
 	}
 	first := hash(nil)
-	for name, same := range map[string]func(string){"again": nil, "rewritten": write("main.py", "x = 1\n"), "a compiled file": write("__pycache__/new.pyc", "")} {
+	for name, same := range map[string]func(string){
+		"again": nil, "rewritten": write("main.py", "x = 1\n"), "a compiled file": write("__pycache__/new.pyc", ""),
+		"open in vi": write(".main.py.swp", "b0VIM"), "open in Emacs": write("data/#a.csv#", "1"), "a backup": write("main.py~", "x = 0\n"),
+	} {
 		if hash(same) != first {
 			t.Errorf("%s: another hash", name)
 		}
@@ -68,7 +72,37 @@ func TestContextFollowsLinks(t *testing.T) {
 	if err := os.Symlink(".", filepath.Join(src, "self")); err != nil {
 		t.Fatal(err)
 	}
-	if err := copyTree(src, filepath.Join(t.TempDir(), "context")); err == nil {
-		t.Error("a folder that links to itself was copied")
+	if err := os.Symlink("nowhere", filepath.Join(src, "gone.csv")); err != nil {
+		t.Fatal(err)
+	}
+	to = filepath.Join(t.TempDir(), "context")
+	if err := copyTree(src, to); err != nil {
+		t.Fatalf("with a link to a folder above, and one to nowhere: %v", err)
+	}
+	if left, err := os.ReadDir(to); err != nil || len(left) != 1 {
+		t.Errorf("got %v, error %v, want data alone", left, err)
+	}
+}
+
+// The modes in an image are what git keeps, not what the umask of whoever builds leaves.
+func TestContextModesAreTheSameUnderAnyUmask(t *testing.T) {
+	src := writeFiles(t, map[string]string{"main.py": "", "run.sh": "", "data/a.csv": ""})
+	if err := os.Chmod(filepath.Join(src, "run.sh"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(t.TempDir(), "context")
+	old := syscall.Umask(0o077)
+	err := copyTree(src, to)
+	if err == nil {
+		err = writeFile(filepath.Join(to, "Dockerfile"), []byte("FROM x"))
+	}
+	syscall.Umask(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]os.FileMode{"main.py": 0o644, "run.sh": 0o755, "data": 0o755, "data/a.csv": 0o644, "Dockerfile": 0o644} {
+		if info, err := os.Stat(filepath.Join(to, path)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: got %v, error %v, want %v", path, info.Mode(), err, want)
+		}
 	}
 }

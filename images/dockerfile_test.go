@@ -38,8 +38,18 @@ func TestRewriteDockerfile(t *testing.T) {
 			"# syntax=docker/none:1\nFROM python:3\n",
 			"# the engine's own Dockerfile syntax: docker/none:1 can't be had\nFROM stand-in/python:3\n",
 		},
+		"images to copy and mount from": {
+			"FROM python:3 AS build\nFROM debian:12\nCOPY --from=tool:1 --chown=1:1 /a /b\nCOPY --from=Build /a /b\nCOPY --from=0 /a /b\nADD x y\n" +
+				"RUN --mount=type=bind,from=tool:2,target=/t \\\n  --mount=from=build,target=/u a\n",
+			"FROM stand-in/python:3 AS build\nFROM stand-in/debian:12\nCOPY --from=stand-in/tool:1 --chown=1:1 /a /b\nCOPY --from=Build /a /b\nCOPY --from=0 /a /b\nADD x y\n" +
+				"RUN --mount=type=secret,id=ca --mount=type=bind,from=stand-in/tool:2,target=/t \\\n  --mount=from=build,target=/u a\n",
+		},
+		"two mounts, one's flag the other's beginning": {
+			"FROM scratch\nRUN --mount=from=a:1,target=/ab --mount=from=a:1,target=/a x\n",
+			"FROM scratch\nRUN --mount=type=secret,id=ca --mount=from=stand-in/a:1,target=/ab --mount=from=stand-in/a:1,target=/a x\n",
+		},
 	} {
-		got, err := rewriteDockerfile(t.Context(), []byte(tc.in), func(_ context.Context, ref string) (string, error) {
+		got, _, err := rewriteDockerfile(t.Context(), []byte(tc.in), func(_ context.Context, ref string) (string, error) {
 			if strings.Contains(ref, "none") {
 				return "", errors.New("not there")
 			}
@@ -57,50 +67,36 @@ func TestRewriteDockerfile(t *testing.T) {
 func TestRewriteDockerfileNamesTheLineOfAMissingBase(t *testing.T) {
 	t.Parallel()
 	gone := errors.New("no such image")
-	_, err := rewriteDockerfile(t.Context(), []byte("\nFROM a:1\n"), func(context.Context, string) (string, error) { return "", gone }, "")
+	_, _, err := rewriteDockerfile(t.Context(), []byte("\nFROM a:1\n"), func(context.Context, string) (string, error) { return "", gone }, "")
 	if !errors.Is(err, gone) || !strings.Contains(err.Error(), "line 2") {
 		t.Errorf("got error %v", err)
 	}
 }
 
-func TestPipSettings(t *testing.T) {
+func TestRewriteDockerfileRefusesABaseWithoutAName(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct {
-		listed  string
-		environ []string
-		want    string
-	}{
-		"none": {"", []string{"HOME=/x"}, ""},
-		"folders and loopback mean nothing in a build": {
-			"global.find-links='/wheels https://packages.example/wheels'\nglobal.index-url='http://127.0.0.1:3141/x'\n", nil,
-			"find-links = https://packages.example/wheels\n",
-		},
-		"the environment wins": {
-			"global.index-url='https://a.example/simple'\n:env:.index-url='https://b.example/simple'\n", []string{"PIP_INDEX_URL=https://b.example/simple"},
-			"index-url = https://b.example/simple\n",
-		},
-		"several values": {
-			"global.extra-index-url='\\nhttps://a.example/s\\nhttps://b.example/s'\nglobal.trusted-host='a.example'\n", nil,
-			"extra-index-url = https://a.example/s\n  https://b.example/s\ntrusted-host = a.example\n",
-		},
-		"what to do is not where from": {"install.user='true'\nfreeze.timeout='10'\nglobal.timeout='60'\n", nil, "timeout = 60\n"},
-	} {
-		if diff := cmp.Diff(tc.want, pipConf(parsePipConfig(tc.listed, tc.environ))); diff != "" {
-			t.Errorf("%s: %s", name, diff)
+	empty := errors.New("no name")
+	_, _, err := rewriteDockerfile(t.Context(), []byte("FROM a:1\nFROM ${UNSET}\n"), func(_ context.Context, ref string) (string, error) {
+		if ref == "" {
+			return "", empty
 		}
+		return ref, nil
+	}, "")
+	if !errors.Is(err, empty) {
+		t.Errorf("got error %v", err)
 	}
 }
 
-// A machine without settings must not get secrets mounted: the build would fail for want of them.
-func TestPipMountsOnlyWhatThereIs(t *testing.T) {
+// The library is built in the image that the services' packages go into: not in one that files are only copied from.
+func TestRewriteDockerfileTellsTheBase(t *testing.T) {
 	t.Parallel()
-	if m := pipMounts(pipSettings{}); strings.Contains(m, "secret") {
-		t.Errorf("got %q", m)
-	}
-	s := pipSettings{config: "[global]\n", ca: []byte("x")}
-	for id := range s.secrets() {
-		if m := pipMounts(s); !strings.Contains(m, "id="+id) {
-			t.Errorf("secret %s is not in %q", id, m)
+	for in, want := range map[string]string{
+		"FROM golang:1 AS a\nFROM python:3 AS b\nCOPY --from=tool:1 /x /x\nFROM b\n": "new/python:3",
+		"# syntax=docker/dockerfile:1\nFROM scratch\n":                               "",
+	} {
+		_, base, err := rewriteDockerfile(t.Context(), []byte(in), func(_ context.Context, ref string) (string, error) { return "new/" + ref, nil }, "")
+		if err != nil || base != want {
+			t.Errorf("%q: got base %q, error %v, want %q", in, base, err, want)
 		}
 	}
 }

@@ -9,12 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/client"
-	"github.com/gofrs/flock"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/dynsandbox/dynsandbox/internal/progress"
@@ -58,6 +59,8 @@ func engineImage(ctx context.Context, docker client.APIClient, cache, id string)
 	if err := json.Unmarshal(raw, &config); err != nil {
 		return nil, fmt.Errorf("image %s: %w", id, err)
 	}
+	// Our labels say when and for whom it was built: with them, equal content would not have an equal digest.
+	maps.DeleteFunc(config.Labels, func(key, _ string) bool { return strings.HasPrefix(key, labelPrefix) })
 	return assemble(v1.Platform{OS: info.Os, Architecture: info.Architecture, Variant: info.Variant}, config, layers...)
 }
 
@@ -71,11 +74,11 @@ func saveLayers(ctx context.Context, docker client.APIClient, dir, id string, di
 	if touchAll(dir, diffIDs) {
 		return nil
 	}
-	lock := flock.New(filepath.Join(dir, "lock"))
-	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+	unlock, err := lockFile(ctx, filepath.Join(dir, "lock"))
+	if err != nil {
 		return fmt.Errorf("wait for another image to be read: %w", err)
 	}
-	defer lock.Close()
+	defer unlock()
 	if touchAll(dir, diffIDs) { // somebody else's image had them
 		return nil
 	}

@@ -46,6 +46,12 @@ func (b *GoBuilder) BuildAll(ctx context.Context, services []Service) ([]Built, 
 	if err != nil {
 		return nil, err
 	}
+	// Two sandboxes may stand on one workspace: what one links, the other must not read half.
+	unlock, err := lockFile(ctx, out+".lock")
+	if err != nil {
+		return nil, fmt.Errorf("wait for another build of the same workspace: %w", err)
+	}
+	defer unlock()
 	names := make([]string, len(services))
 	argv := []string{"go", "build", "-trimpath", "-buildvcs=false",
 		// No DWARF: it makes up a third of a binary, and panics keep their traces without it.
@@ -60,7 +66,7 @@ func (b *GoBuilder) BuildAll(ctx context.Context, services []Service) ([]Built, 
 	began := time.Now()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = filepath.Join(b.Workspace, "go")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOTOOLCHAIN=local")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOTOOLCHAIN=local")
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.WaitDelay = 5 * time.Second
@@ -83,7 +89,7 @@ func (b *GoBuilder) BuildAll(ctx context.Context, services []Service) ([]Built, 
 
 // outDir is where this workspace's binaries go: two checkouts must not write to the same files.
 func (b *GoBuilder) outDir() (string, error) {
-	workspace, err := workspaceHash(b.Workspace)
+	workspace, err := pathHash(b.Workspace)
 	if err != nil {
 		return "", err
 	}
@@ -117,11 +123,7 @@ func (b *GoBuilder) image(service, binary string) (v1.Image, error) {
 	if err := keepNewest(filepath.Join(dir, "*"), keptBinaries); err != nil {
 		return nil, err
 	}
-	ca, err := hostCABundle()
-	if err != nil {
-		return nil, err
-	}
-	l, err := streamLayer(func(w io.Writer) error { return writeBinaryLayer(w, service, kept, ca) })
+	l, err := streamLayer(func(w io.Writer) error { return writeBinaryLayer(w, service, kept) })
 	if err != nil {
 		return nil, err
 	}
@@ -132,18 +134,11 @@ func (b *GoBuilder) image(service, binary string) (v1.Image, error) {
 	}, l)
 }
 
-// hostCABundle returns the certificates that this machine trusts, or nothing where it keeps them elsewhere.
-func hostCABundle() ([]byte, error) {
-	b, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	return b, err
-}
-
-// writeBinaryLayer writes the file system of a Go service: its binary, certificates, and a /tmp. Times and owners
-// are zero, so that equal content has an equal digest.
-func writeBinaryLayer(w io.Writer, service, binary string, ca []byte) error {
+// writeBinaryLayer writes the file system of a Go service: its binary, and a /tmp. Times and owners are zero, so that
+// equal content has an equal digest. There are no certificates: DYNAMOS services speak plain HTTP, gRPC and AMQP, and
+// the API server's own certificate is mounted into the Pods that talk to it. This machine's would make another image on
+// every machine, and put a company's own into it.
+func writeBinaryLayer(w io.Writer, service, binary string) error {
 	f, err := os.Open(binary)
 	if err != nil {
 		return err
@@ -155,30 +150,16 @@ func writeBinaryLayer(w io.Writer, service, binary string, ca []byte) error {
 	}
 	tw := tar.NewWriter(w)
 	epoch := time.Unix(0, 0)
-	dir := func(name string, mode int64) error {
-		return tw.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: mode, ModTime: epoch})
-	}
-	for _, name := range []string{"app/", "etc/", "etc/ssl/", "etc/ssl/certs/"} {
-		if err := dir(name, 0o755); err != nil {
+	for _, h := range []*tar.Header{
+		{Typeflag: tar.TypeDir, Name: "app/", Mode: 0o755, ModTime: epoch},
+		{Typeflag: tar.TypeDir, Name: "tmp/", Mode: 0o1777, ModTime: epoch},
+		{Typeflag: tar.TypeReg, Name: "app/" + service, Mode: 0o755, Size: info.Size(), ModTime: epoch},
+	} {
+		if err := tw.WriteHeader(h); err != nil {
 			return err
 		}
 	}
-	if err := dir("tmp/", 0o1777); err != nil {
-		return err
-	}
-	file := func(name string, mode, size int64, r io.Reader) error {
-		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: mode, Size: size, ModTime: epoch}); err != nil {
-			return err
-		}
-		_, err := io.Copy(tw, r)
-		return err
-	}
-	if len(ca) > 0 {
-		if err := file("etc/ssl/certs/ca-certificates.crt", 0o644, int64(len(ca)), bytes.NewReader(ca)); err != nil {
-			return err
-		}
-	}
-	if err := file("app/"+service, 0o755, info.Size(), f); err != nil {
+	if _, err := io.Copy(tw, f); err != nil {
 		return err
 	}
 	return tw.Close()

@@ -88,3 +88,15 @@ func (h *hasher) Write(p []byte) (int, error) {
 func (h *hasher) hash() v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.sum.Sum(nil))}
 }
+
+// fileHash returns the digest of a file.
+func fileHash(path string) (v1.Hash, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	defer f.Close()
+	h := newHasher()
+	_, err = io.Copy(h, f)
+	return h.hash(), err
+}

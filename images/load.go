@@ -5,15 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-
-	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
 
 // Loaded is what a load did for one name.
@@ -28,17 +25,15 @@ type Loaded struct {
 
 // Report is what a load did.
 type Report struct {
-	Images []Loaded      `json:"images"` // by reference
-	Bytes  int64         `json:"bytes"`  // content sent, without the archive's own headers
-	Took   time.Duration `json:"took"`
+	Images  []Loaded      `json:"images"`            // by reference
+	Bytes   int64         `json:"bytes"`             // content sent, without the archive's own headers
+	Removed []string      `json:"removed,omitempty"` // IDs of images that no name stood for any more
+	Took    time.Duration `json:"took"`
 }
-
-// cleanupTime limits what is done after a failed load. It doesn't run on the load's own context, which may be done.
-const cleanupTime = 15 * time.Second
 
 // Load brings images onto a node under the given names, in one archive that holds only what the node lacks, and makes
 // sure that they can run. Of an image that the node has under its name nothing is sent. A name that stood for another
-// image moves; containerd collects what nothing names any more.
+// image moves, and when that was the image's last, its ID goes too, so that containerd collects it.
 //
 // After an error no name of a broken image is left: a later load begins anew, and a Pod that asks for it fails
 // with a clear message. The layers that arrived are kept for a while by containerd, unnamed.
@@ -59,11 +54,11 @@ func Load(ctx context.Context, node Node, images map[name.Tag]v1.Image) (Report,
 			break
 		}
 		// Between asking what the node has and importing, containerd may collect a layer that no image names. The import
-		// then fails, and the next question has another answer: only then is there a second attempt.
+		// then fails, and the node lacks something that it was not sent: only then is there a second attempt.
 		if attempt > 0 || ctx.Err() != nil || errors.Is(err, errSource) {
 			return Report{}, err
 		}
-		if again, stateErr := readNodeState(ctx, node); stateErr != nil || makePlan(again, all).report.Bytes == done.report.Bytes {
+		if again, stateErr := readNodeState(ctx, node); stateErr != nil || !makePlan(again, all).sendsMoreThan(done) {
 			return Report{}, err
 		}
 	}
@@ -124,6 +119,13 @@ func makePlan(s nodeState, all []named) plan {
 	return p
 }
 
+// sendsMoreThan reports whether p has something to send that other had not.
+func (p plan) sendsMoreThan(other plan) bool {
+	return slices.ContainsFunc(p.blobs, func(b blob) bool {
+		return !slices.ContainsFunc(other.blobs, func(o blob) bool { return o.digest == b.digest })
+	})
+}
+
 // load makes one attempt.
 func load(ctx context.Context, node Node, all []named) (plan, error) {
 	before, err := readNodeState(ctx, node)
@@ -135,14 +137,17 @@ func load(ctx context.Context, node Node, all []named) (plan, error) {
 		return p, nil
 	}
 	if err := importArchive(ctx, node, p); err != nil {
-		return p, errors.Join(err, unname(ctx, node, p.send))
+		return p, errors.Join(err, unnameBroken(ctx, node, p.send))
 	}
 	after, err := readNodeState(ctx, node)
 	if err == nil {
 		err = verify(after, p.send)
 	}
 	if err != nil {
-		return p, errors.Join(err, unname(ctx, node, p.send))
+		return p, errors.Join(err, unnameBroken(ctx, node, p.send))
+	}
+	if p.report.Removed, err = unnameOld(ctx, node, after); err != nil {
+		p.report.Removed = nil // what was loaded runs all the same, and the next load tries again
 	}
 	return p, nil
 }
@@ -159,87 +164,4 @@ func verify(s nodeState, images []named) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// errSource marks an archive that could not be written: a layer's file that is gone, or not what it was.
-var errSource = errors.New("read what is to be loaded")
-
-// importArchive streams what a plan sends into the node's containerd, which unpacks it.
-func importArchive(ctx context.Context, node Node, p plan) error {
-	what := fmt.Sprintf("load %d images", len(p.send))
-	if len(p.send) == 1 {
-		what = "load " + p.send[0].ref
-	}
-	total := p.report.Bytes
-	r, w := io.Pipe()
-	ended := errors.New("the import has ended")
-	written := make(chan error, 1)
-	go func() {
-		err := writeArchive(&meter{w: w, report: func(n int64) {
-			progress.Report(ctx, progress.Update{What: what, Done: min(n, total), Total: total, Unit: "bytes"})
-		}}, p.send, p.blobs)
-		w.CloseWithError(err)
-		written <- err
-	}()
-	_, err := node.Exec(ctx, r, "ctr", "-n", namespace, "images", "import",
-		// One platform, and unpacked at once: what is missing is found now, not by the first Pod.
-		"--platform", p.send[0].parts.platform.String(), "--snapshotter", snapshotter, "-")
-	r.CloseWithError(ended)
-	if writeErr := <-written; writeErr != nil && !errors.Is(writeErr, ended) {
-		// The cause of whatever the node says of a broken stream; and a part of an archive is no success.
-		err = errors.Join(fmt.Errorf("%w: %w", errSource, writeErr), err)
-	} else if writeErr != nil && err == nil {
-		err = writeErr
-	}
-	if err != nil {
-		return fmt.Errorf("import into the node: %w", err)
-	}
-	return nil
-}
-
-// unname removes from the node those of the names that stand for the images of a failed load and can't run.
-func unname(ctx context.Context, node Node, images []named) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
-	defer cancel()
-	s, err := readNodeState(ctx, node)
-	if err != nil {
-		return fmt.Errorf("clean up after it: %w", err)
-	}
-	var broken []string
-	for _, n := range images {
-		if s.names[n.ref] == n.parts.manifest.digest.String() && !s.runs(n.parts) {
-			broken = append(broken, n.ref)
-		}
-	}
-	return Unname(ctx, node, broken...)
-}
-
-// Unname removes names of images from a node; containerd then collects what nothing names any more.
-func Unname(ctx context.Context, node Node, refs ...string) error {
-	if len(refs) == 0 {
-		return nil
-	}
-	if _, err := node.Exec(ctx, nil, append([]string{"ctr", "-n", namespace, "images", "rm"}, refs...)...); err != nil {
-		return fmt.Errorf("remove names of images from the node: %w", err)
-	}
-	return nil
-}
-
-// meter reports how much went through it, at steps that a screen can follow.
-type meter struct {
-	w        io.Writer
-	n, shown int64
-	report   func(int64)
-}
-
-const meterStep = 4 << 20
-
-func (m *meter) Write(p []byte) (int, error) {
-	n, err := m.w.Write(p)
-	m.n += int64(n)
-	if m.n-m.shown >= meterStep {
-		m.shown = m.n
-		m.report(m.n)
-	}
-	return n, err
 }

@@ -31,12 +31,14 @@ type nodeState struct {
 	content   map[string]bool   // digests of blobs
 	snapshots map[string]bool   // chain IDs of unpacked layers
 	names     map[string]string // manifest digests, by normalised reference
+	used      map[string]bool   // names of images, as containers were made of them
 }
 
 // stateScript prints everything that a nodeState is made of, with one round trip.
 var stateScript = strings.NewReplacer("NS", namespace, "SN", snapshotter).Replace(`set -e
 echo '== content'; ctr -n NS content ls -q
 echo '== snapshots'; ctr -n NS snapshots --snapshotter SN ls
+echo '== containers'; ctr -n NS containers ls
 echo '== images'; ctr -n NS images ls`)
 
 func readNodeState(ctx context.Context, node Node) (nodeState, error) {
@@ -48,7 +50,7 @@ func readNodeState(ctx context.Context, node Node) (nodeState, error) {
 }
 
 func parseNodeState(out string) (nodeState, error) {
-	s := nodeState{content: map[string]bool{}, snapshots: map[string]bool{}, names: map[string]string{}}
+	s := nodeState{content: map[string]bool{}, snapshots: map[string]bool{}, names: map[string]string{}, used: map[string]bool{}}
 	section := ""
 	for line := range strings.Lines(out) {
 		f := strings.Fields(line)
@@ -65,6 +67,10 @@ func parseNodeState(out string) (nodeState, error) {
 		case "snapshots":
 			if f[len(f)-1] == "Committed" { // others are containers' own, or half unpacked
 				s.snapshots[f[0]] = true
+			}
+		case "containers":
+			if len(f) >= 2 {
+				s.used[f[1]] = true
 			}
 		case "images":
 			if len(f) >= 3 && f[0] != "REF" {
@@ -103,8 +109,12 @@ func chainIDs(diffIDs []v1.Hash) []string {
 }
 
 // NodeImages returns the manifest digests of the images on a node, by normalised reference
-// ("docker.io/dynamos1/agent:main").
+// ("docker.io/dynamos1/agent:main"). It asks for the names alone: a check that a sandbox makes each time that it resumes.
 func NodeImages(ctx context.Context, node Node) (map[string]string, error) {
-	s, err := readNodeState(ctx, node)
+	out, err := node.Exec(ctx, nil, "ctr", "-n", namespace, "images", "ls")
+	if err != nil {
+		return nil, fmt.Errorf("ask the node which images it has: %w", err)
+	}
+	s, err := parseNodeState("== images\n" + string(out))
 	return s.names, err
 }

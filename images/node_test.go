@@ -17,11 +17,13 @@ import (
 )
 
 // fakeNode behaves like ctr on a node: an import stores blobs, wants for every layer its content or its snapshot,
-// unpacks, and then names.
+// unpacks, and then names; containerd's CRI then names the image once more, by its ID.
 type fakeNode struct {
-	content   map[string][]byte
-	snapshots map[string]bool
-	names     map[string]string
+	content    map[string][]byte
+	snapshots  map[string]bool
+	names      map[string]string
+	containers []string // the names of images that they were made of
+	cantRemove bool     // names can't be removed
 
 	imports    int
 	received   []string // digests of the blobs in the last archive
@@ -52,7 +54,12 @@ func (n *fakeNode) Exec(_ context.Context, stdin io.Reader, argv ...string) ([]b
 			}
 		}
 		return nil, n.load(stdin)
+	case line == "ctr -n k8s.io images ls":
+		return n.imageList(), nil
 	case strings.HasPrefix(line, "ctr -n k8s.io images rm "):
+		if n.cantRemove {
+			return nil, errors.New("containerd doesn't answer")
+		}
 		for _, ref := range argv[5:] {
 			delete(n.names, ref)
 		}
@@ -74,7 +81,18 @@ func (n *fakeNode) state() []byte {
 		}
 		fmt.Fprintf(&b, "%s\tsha256:parent\tCommitted\n", s)
 	}
-	b.WriteString("extract-1 Active\n== images\nREF TYPE DIGEST SIZE PLATFORMS LABELS\n")
+	b.WriteString("extract-1 Active\n== containers\nCONTAINER IMAGE RUNTIME\n")
+	for i, ref := range n.containers {
+		fmt.Fprintf(&b, "c%d %s io.containerd.runc.v2\n", i, ref)
+	}
+	b.WriteString("== images\n")
+	b.Write(n.imageList())
+	return b.Bytes()
+}
+
+func (n *fakeNode) imageList() []byte {
+	var b bytes.Buffer
+	b.WriteString("REF TYPE DIGEST SIZE PLATFORMS LABELS\n")
 	for ref, d := range n.names {
 		fmt.Fprintf(&b, "%s application/vnd.oci.image.manifest.v1+json %s 1.0 MiB linux/amd64 -\n", ref, d)
 	}
@@ -91,7 +109,7 @@ func (n *fakeNode) load(r io.Reader) error {
 	fail := func(err error) error {
 		if n.namesFirst {
 			for _, m := range index.Manifests {
-				n.names[m.Annotations[annotationName]] = m.Digest.String()
+				n.name(m.Annotations[annotationName], m.Digest)
 			}
 		}
 		return err
@@ -137,9 +155,18 @@ func (n *fakeNode) load(r io.Reader) error {
 			}
 			n.snapshots[chain] = !n.noUnpack
 		}
-		n.names[d.Annotations[annotationName]] = d.Digest.String()
+		n.name(d.Annotations[annotationName], d.Digest)
 	}
 	return nil
+}
+
+// name names an image, and lets the CRI name it, which needs the manifest to tell the ID.
+func (n *fakeNode) name(ref string, digest v1.Hash) {
+	n.names[ref] = digest.String()
+	var m v1.Manifest
+	if json.Unmarshal(n.content[digest.String()], &m) == nil {
+		n.names[m.Config.Digest.String()] = digest.String()
+	}
 }
 
 type errorReader struct{ err error }
@@ -149,11 +176,11 @@ func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 func TestParseNodeState(t *testing.T) {
 	t.Parallel()
 	s, err := parseNodeState("== content\nsha256:aa\n\n== snapshots\nKEY PARENT KIND\nsha256:c1        Committed\nsha256:c2 sha256:c1 Committed\nx1 sha256:c2 Active\n" +
-		"== images\nREF TYPE DIGEST SIZE PLATFORMS LABELS\ndocker.io/a/b:c application/x sha256:aa 1.9 MiB linux/amd64 k=v\n")
+		"== containers\nCONTAINER IMAGE RUNTIME\nc1 docker.io/a/b:c io.containerd.runc.v2\n== images\nREF TYPE DIGEST SIZE PLATFORMS LABELS\ndocker.io/a/b:c application/x sha256:aa 1.9 MiB linux/amd64 k=v\n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.content["sha256:aa"] || !s.snapshots["sha256:c1"] || !s.snapshots["sha256:c2"] || s.snapshots["x1"] || s.names["docker.io/a/b:c"] != "sha256:aa" || len(s.names) != 1 {
+	if !s.content["sha256:aa"] || !s.snapshots["sha256:c1"] || !s.snapshots["sha256:c2"] || s.snapshots["x1"] || s.names["docker.io/a/b:c"] != "sha256:aa" || len(s.names) != 1 || !s.used["docker.io/a/b:c"] {
 		t.Errorf("got %+v", s)
 	}
 	if _, err := parseNodeState("ctr: cannot access socket\n"); err == nil {

@@ -14,11 +14,17 @@ import (
 // stands for a machine that has none.
 type pipSettings struct {
 	config string // a pip.conf
-	ca     []byte // a CA bundle, which config names as /run/secrets/ca; nil: none
+	ca     []byte // a CA bundle, which config names as pipCAAt; nil: none
 }
 
 // pipKeys are the settings of pip that say where packages come from, rather than what to do with them.
-var pipKeys = []string{"index-url", "extra-index-url", "trusted-host", "find-links", "proxy", "timeout", "default-timeout", "retries"}
+var pipKeys = []string{"index-url", "extra-index-url", "no-index", "trusted-host", "find-links", "proxy", "timeout", "default-timeout", "retries"}
+
+// Where a build's secrets are mounted.
+const (
+	pipConfAt = "/etc/pip.conf"
+	pipCAAt   = "/run/secrets/ca"
+)
 
 // hostPipSettings reads pip's settings from its files and the environment.
 func hostPipSettings(ctx context.Context) (pipSettings, error) {
@@ -31,16 +37,13 @@ func hostPipSettings(ctx context.Context) (pipSettings, error) {
 	}
 	settings := parsePipConfig(listed, os.Environ())
 	s := pipSettings{config: pipConf(settings)}
-	ca := settings["cert"]
-	for _, path := range envCABundles() {
-		ca = cmp.Or(ca, path)
-	}
-	if ca != "" {
+	// A base image has the public certificates only, and a mirror's may be one of this machine's own.
+	if ca := cmp.Or(settings["cert"], hostCABundle()); ca != "" {
 		var err error
 		if s.ca, err = os.ReadFile(ca); err != nil {
 			return s, err
 		}
-		s.config += "cert = " + secretDir + "ca\n"
+		s.config += "cert = " + pipCAAt + "\n"
 	}
 	if s.config != "" {
 		s.config = "[global]\n" + s.config
@@ -93,15 +96,32 @@ func pipConf(settings map[string]string) string {
 // reachable reports whether a build can use one value of a setting.
 func reachable(key, value string) bool {
 	switch key {
-	case "timeout", "default-timeout", "retries", "trusted-host":
+	case "no-index", "timeout", "default-timeout", "retries", "trusted-host":
 		return true
 	}
-	u, err := url.Parse(value)
-	if err != nil || u.Host == "" {
-		return key == "proxy" && err != nil // "host:port" is no URL, but a proxy
+	if key == "proxy" && !strings.Contains(value, "://") {
+		value = "//" + value // pip takes "host:port" too
 	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
+	u, err := url.Parse(value)
+	return err == nil && u.Host != "" && !isLoopback(u.Hostname())
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// pipMounts are the mounts through which a RUN gets this machine's pip settings without a trace in the image (but for
+// empty folders), and pip's cache from one build to the next. Any user may read them: a Dockerfile may change it first.
+func pipMounts(s pipSettings) string {
+	mounts := []string{"--mount=type=cache,target=/root/.cache/pip"}
+	if s.config != "" {
+		mounts = append(mounts, "--mount=type=secret,id=pip,mode=0444,target="+pipConfAt)
+	}
+	if s.ca != nil {
+		mounts = append(mounts, "--mount=type=secret,id=ca,mode=0444,target="+pipCAAt)
+	}
+	return strings.Join(mounts, " ")
 }
 
 // secrets are what a build mounts, by the names that [pipMounts] uses.

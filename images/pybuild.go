@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -24,6 +25,8 @@ const (
 	LabelInputs    = "dev.dynsandbox.inputs"    // hash of everything that went into the image
 	LabelService   = "dev.dynsandbox.service"   // the service's name
 	LabelWorkspace = "dev.dynsandbox.workspace" // hash of the workspace's path
+
+	labelPrefix = "dev.dynsandbox." // of all of them, and of the engine package's
 )
 
 // PythonBuilder builds Python services with the engine's BuildKit, from the workspace's own python/Dockerfile and a
@@ -53,36 +56,37 @@ func (b *PythonBuilder) build(ctx context.Context, svc Service) (v1.Image, error
 	if err != nil {
 		return nil, fmt.Errorf("read the machine's pip settings: %w", err)
 	}
-	original, err := b.dockerfile(svc)
+	path, original, err := b.dockerfile(svc)
 	if err != nil {
 		return nil, err
 	}
-	var bases []Choice
-	dockerfile, err := rewriteDockerfile(ctx, original, func(ctx context.Context, ref string) (string, error) {
+	from := sources{pip: pip}
+	dockerfile, base, err := rewriteDockerfile(ctx, original, func(ctx context.Context, ref string) (string, error) {
 		c, err := b.Bases.Resolve(ctx, ref)
-		bases = append(bases, c)
+		from.images = append(from.images, c.ID)
 		return c.Ref, err
 	}, pipMounts(pip))
 	if err != nil {
-		return nil, fmt.Errorf("python/Dockerfile: %w", err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	from.base = base
 	if err := os.MkdirAll(b.dir(), 0o755); err != nil {
 		return nil, err
 	}
-	lib, err := b.library(ctx, bases, pip)
+	lib, err := b.library(ctx, from)
 	if err != nil {
 		return nil, fmt.Errorf("python library: %w", err)
 	}
-	dir, err := os.MkdirTemp(b.dir(), "context-")
+	dir, remove, err := sharedScratchDir(ctx, b.dir(), "context-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	args, err := b.fillContext(dir, svc, dockerfile, lib)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the build's context: %w", err)
 	}
-	inputs, err := treeHash(dir, buildSalt(bases, pip, fmt.Sprint(args))...)
+	inputs, err := treeHash(dir, from.salt(fmt.Sprint(args))...)
 	if err != nil {
 		return nil, err
 	}
@@ -100,22 +104,28 @@ func (b *PythonBuilder) build(ctx context.Context, svc Service) (v1.Image, error
 
 func (b *PythonBuilder) dir() string { return filepath.Join(b.Cache, "python") }
 
-// buildSalt is what changes a build's result beside the files in its context.
-func buildSalt(bases []Choice, pip pipSettings, args ...string) []string {
-	salt := append([]string{pip.config}, args...)
-	for _, c := range bases {
-		salt = append(salt, c.ID)
-	}
-	return salt
+// sources are what a build's result depends on beside the files in its context.
+type sources struct {
+	base   string   // the image that the services' packages are installed in
+	images []string // IDs of all images that the Dockerfile names
+	pip    pipSettings
 }
 
-// dockerfile reads the one that all Python services share, else the service's own.
-func (b *PythonBuilder) dockerfile(svc Service) ([]byte, error) {
-	shared, err := os.ReadFile(filepath.Join(b.Workspace, "python", "Dockerfile"))
-	if errors.Is(err, os.ErrNotExist) {
-		return os.ReadFile(filepath.Join(b.Workspace, svc.Dir, "Dockerfile"))
+// salt is what a hash of a build's inputs takes in of them. The certificates are not in it: they decide whether a
+// package can be had, not which.
+func (s sources) salt(args ...string) []string {
+	return slices.Concat([]string{fmt.Sprint(builderRevision), s.pip.config}, args, s.images)
+}
+
+// dockerfile reads the one that all Python services share, else the service's own. path is relative to the workspace.
+func (b *PythonBuilder) dockerfile(svc Service) (path string, content []byte, err error) {
+	for _, path = range []string{"python/Dockerfile", svc.Dir + "/Dockerfile"} {
+		content, err = os.ReadFile(filepath.Join(b.Workspace, path))
+		if !errors.Is(err, os.ErrNotExist) {
+			break
+		}
 	}
-	return shared, err
+	return path, content, err
 }
 
 // fillContext copies into dir what a service's build reads, and returns the build's arguments.
@@ -123,7 +133,11 @@ func (b *PythonBuilder) fillContext(dir string, svc Service, dockerfile []byte, 
 	if err := copyTree(filepath.Join(b.Workspace, svc.Dir), dir); err != nil {
 		return nil, err
 	}
-	args := map[string]string{"NAME": svc.Name}
+	args := map[string]string{
+		"NAME": svc.Name,
+		// For Dockerfiles that keep pip's cache out of their image: here it is a mount, which is in no image anyway.
+		"PIP_NO_CACHE_DIR": "",
+	}
 	if lib.wheel != "" {
 		args["WHEEL_NAME"] = filepath.Base(lib.wheel)
 		if err := copyFile(lib.wheel, filepath.Join(dir, args["WHEEL_NAME"])); err != nil {
@@ -152,11 +166,11 @@ func (b *PythonBuilder) find(ctx context.Context, inputs string) (string, error)
 
 // run builds an image, and removes the one that it takes the place of.
 func (b *PythonBuilder) run(ctx context.Context, svc Service, dir string, args map[string]string, inputs string, pip pipSettings) (string, error) {
-	workspace, err := workspaceHash(b.Workspace)
+	workspace, err := pathHash(b.Workspace)
 	if err != nil {
 		return "", err
 	}
-	tag := fmt.Sprintf("dynsandbox/built-%s:%s", strings.ToLower(svc.Name), workspace)
+	tag := fmt.Sprintf(ourNames+"built-%s:%s", strings.ToLower(svc.Name), workspace)
 	before, err := b.Docker.ImageInspect(ctx, tag)
 	if err != nil && !errdefs.IsNotFound(err) {
 		return "", err
@@ -175,9 +189,9 @@ func (b *PythonBuilder) run(ctx context.Context, svc Service, dir string, args m
 	return id, nil
 }
 
-// workspaceHash tells workspaces apart by where they are.
-func workspaceHash(workspace string) (string, error) {
-	abs, err := filepath.Abs(workspace)
+// pathHash tells folders apart by where they are.
+func pathHash(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}

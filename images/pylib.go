@@ -1,22 +1,14 @@
 package images
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
 
-	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/image"
-	"github.com/gofrs/flock"
-
-	"github.com/dynsandbox/dynsandbox/internal/engine"
 	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
 
@@ -29,7 +21,7 @@ type library struct {
 // library builds the workspace's Python library into a wheel, in a container of the services' own base so that this
 // machine needs no Python, and once for each state of the library's sources. Generated protobuf modules that lie
 // beside the library are used as they are; where there are none, they are generated in the same build.
-func (b *PythonBuilder) library(ctx context.Context, bases []Choice, pip pipSettings) (library, error) {
+func (b *PythonBuilder) library(ctx context.Context, from sources) (library, error) {
 	folder, err := b.libraryFolder()
 	if err != nil || folder == "" {
 		return library{}, err
@@ -38,16 +30,16 @@ func (b *PythonBuilder) library(ctx context.Context, bases []Choice, pip pipSett
 	if sources, _ := filepath.Glob(filepath.Join(folder, "protofiles", "*_pb2.py")); len(sources) > 0 {
 		lib.protofiles = filepath.Join(folder, "protofiles")
 	}
-	if len(bases) == 0 {
+	if from.base == "" {
 		return lib, errors.New("the Dockerfile has no base image to build it in")
 	}
 	// Two services of a workspace are built at the same time, but their library once.
-	lock := flock.New(filepath.Join(b.dir(), "library.lock"))
-	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+	unlock, err := lockFile(ctx, filepath.Join(b.dir(), "library.lock"))
+	if err != nil {
 		return lib, fmt.Errorf("wait for another build of it: %w", err)
 	}
-	defer lock.Close()
-	dir, err := os.MkdirTemp(b.dir(), "library-")
+	defer unlock()
+	dir, err := scratchDir(b.dir(), "library-")
 	if err != nil {
 		return lib, err
 	}
@@ -62,17 +54,17 @@ func (b *PythonBuilder) library(ctx context.Context, bases []Choice, pip pipSett
 		}
 		generate = grpcTools(folder)
 	}
-	if err := writeFile(filepath.Join(dir, "Dockerfile"), []byte(libraryDockerfile(bases[len(bases)-1].Ref, generate, pipMounts(pip)))); err != nil {
+	if err := writeFile(filepath.Join(dir, "Dockerfile"), []byte(libraryDockerfile(from.base, generate, pipMounts(from.pip)))); err != nil {
 		return lib, err
 	}
-	hash, err := treeHash(dir, buildSalt(bases, pip)...)
+	hash, err := treeHash(dir, from.salt()...)
 	if err != nil {
 		return lib, err
 	}
 	out := filepath.Join(b.dir(), "wheel-"+hash[:16])
 	if !exists(out) {
 		progress.Report(ctx, progress.Update{What: "build the Python library " + filepath.Base(folder)})
-		if err := b.buildLibrary(ctx, dir, out, hash[:16], pip); err != nil {
+		if err := b.buildLibrary(ctx, dir, out, hash[:16], from.pip); err != nil {
 			return lib, err
 		}
 	}
@@ -137,77 +129,4 @@ func libraryDockerfile(base, generate, mounts string) string {
 	// Nothing of it runs; a command is only needed to make a container of it, out of which files can be copied.
 	b.WriteString("FROM scratch\nCOPY --from=build /out /out\nCMD [\"/none\"]\n")
 	return b.String()
-}
-
-// keptWheels is how many states of libraries are kept: workspaces that share the cache, and a step back.
-const keptWheels = 8
-
-// buildLibrary runs the library's build in the engine, and copies what it made to the folder out, which appears when
-// it is whole. Older wheels are removed.
-func (b *PythonBuilder) buildLibrary(ctx context.Context, dir, out, hash string, pip pipSettings) error {
-	id, err := buildInEngine(ctx, b.Docker, buildJob{
-		what: "python library", context: dir, dockerfile: dir, secrets: pip.secrets(), tag: "dynsandbox/built-library:" + hash,
-		labels: map[string]string{engine.LabelRole: "library"},
-	})
-	if err != nil {
-		return err
-	}
-	cleanup := context.WithoutCancel(ctx)
-	defer b.Docker.ImageRemove(cleanup, id, image.RemoveOptions{Force: true, PruneChildren: true}) //nolint:errcheck // a few kilobytes
-	c, err := b.Docker.ContainerCreate(ctx, &container.Config{Image: id, Labels: map[string]string{engine.LabelRole: "library"}}, nil, nil, nil, "")
-	if err != nil {
-		return err
-	}
-	defer b.Docker.ContainerRemove(cleanup, c.ID, container.RemoveOptions{Force: true}) //nolint:errcheck // it never ran
-	stream, _, err := b.Docker.CopyFromContainer(ctx, c.ID, "/out")
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
-	part := out + ".part"
-	if err := os.RemoveAll(part); err != nil {
-		return err
-	}
-	if err := untar(stream, part); err != nil {
-		return err
-	}
-	if err := os.Rename(filepath.Join(part, "out"), out); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(part); err != nil {
-		return err
-	}
-	return keepNewest(filepath.Join(b.dir(), "wheel-*"), keptWheels)
-}
-
-// untar writes the regular files of an archive into a folder.
-func untar(r io.Reader, dir string) error {
-	tr := tar.NewReader(r)
-	for {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		if !filepath.IsLocal(h.Name) {
-			return fmt.Errorf("unexpected path %q in an archive", h.Name)
-		}
-		path := filepath.Join(dir, h.Name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		f, err := os.Create(path)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(f, tr)
-		if err := errors.Join(err, f.Close()); err != nil {
-			return err
-		}
-	}
 }

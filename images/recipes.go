@@ -15,7 +15,7 @@ import (
 
 // recipe says how a stand-in is made: a Debian release, packages, a few lines of shell, an image configuration.
 type recipe struct {
-	name     string   // "python": the stand-in is dynsandbox/stand-in-python
+	name     string   // "python": the stand-in is dynsandbox.invalid/stand-in-python
 	version  string   // of the software, as Debian has it
 	suite    string   // Debian's release
 	packages []string // installed without recommendations
@@ -27,13 +27,27 @@ type recipe struct {
 // recipeRevision changes the name of every stand-in; raise it when the way they are made changes.
 const recipeRevision = 1
 
+// ourNames begins the names of images that are made here: with a host that nobody can have (RFC 2606). With the images
+// in containerd's store, a build asks a name's registry before the engine itself, and for a name without a host that is
+// Docker Hub.
+const ourNames = "dynsandbox.invalid/"
+
 // ref is the stand-in's name in the engine. It changes when anything in the recipe does.
 func (r recipe) ref() string {
-	return fmt.Sprintf("dynsandbox/stand-in-%s:%s-%s-%s", r.name, r.version, r.suite, r.hash())
+	return fmt.Sprintf(ourNames+"stand-in-%s:%s-%s-%s", r.name, r.version, r.suite, r.hash())
 }
 
 func (r recipe) hash() string {
-	b, err := json.Marshal([]any{recipeRevision, r.suite, r.packages, strip + r.finish, r.config, runtime.GOARCH})
+	return shortHash(baseHash(r.suite), r.packages, installScript, r.finish, r.config)
+}
+
+// baseHash changes when anything in the minimal system changes that a release's stand-ins begin with.
+func baseHash(suite string) string {
+	return shortHash(recipeRevision, suite, bootstrapArgs, strip, runtime.GOARCH)
+}
+
+func shortHash(parts ...any) string {
+	b, err := json.Marshal(parts)
 	if err != nil {
 		panic(err) // strings and numbers only
 	}

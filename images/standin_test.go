@@ -8,17 +8,17 @@ import (
 func TestRecipeFor(t *testing.T) {
 	t.Parallel()
 	for ref, want := range map[string]string{ // "": no stand-in
-		"python:3.12-slim":                   "dynsandbox/stand-in-python:3.11-bookworm-",
-		"docker.io/library/python:3.11":      "dynsandbox/stand-in-python:3.11-bookworm-",
-		"python:3.9-slim-buster":             "dynsandbox/stand-in-python:3.11-bookworm-",
-		"python:3.13":                        "dynsandbox/stand-in-python:3.13-trixie-",
-		"python:3.14-slim":                   "dynsandbox/stand-in-python:3.13-trixie-",
-		"python":                             "dynsandbox/stand-in-python:3.11-bookworm-",
-		"rabbitmq:3-management":              "dynsandbox/stand-in-rabbitmq:3.10-bookworm-",
+		"python:3.12-slim":                   "dynsandbox.invalid/stand-in-python:3.11-bookworm-",
+		"docker.io/library/python:3.11":      "dynsandbox.invalid/stand-in-python:3.11-bookworm-",
+		"python:3.9-slim-buster":             "dynsandbox.invalid/stand-in-python:3.11-bookworm-",
+		"python:3.13":                        "dynsandbox.invalid/stand-in-python:3.13-trixie-",
+		"python:3.14-slim":                   "dynsandbox.invalid/stand-in-python:3.13-trixie-",
+		"python":                             "dynsandbox.invalid/stand-in-python:3.11-bookworm-",
+		"rabbitmq:3-management":              "dynsandbox.invalid/stand-in-rabbitmq:3.10-bookworm-",
 		"registry.example:5000/python:3.12":  "",
 		"somebody/rabbitmq:3":                "",
 		"golang:1.26":                        "",
-		"docker.io/rabbitmq@sha256:00":       "dynsandbox/stand-in-rabbitmq:3.10-bookworm-",
+		"docker.io/rabbitmq@sha256:00":       "dynsandbox.invalid/stand-in-rabbitmq:3.10-bookworm-",
 		"docker.io/somebody/python:3.12-abc": "",
 	} {
 		r, ok := recipeFor(ref)
@@ -30,7 +30,6 @@ func TestRecipeFor(t *testing.T) {
 
 // A stand-in's name must change with everything that changes it, and say how it differs.
 func TestRecipeNames(t *testing.T) {
-	t.Parallel()
 	a, b := pythonRecipe("3.12-slim"), pythonRecipe("3.11-slim")
 	if a.ref() != b.ref() {
 		t.Errorf("two names for one stand-in: %s, %s", a.ref(), b.ref())
@@ -38,6 +37,12 @@ func TestRecipeNames(t *testing.T) {
 	if !strings.Contains(a.note, "instead of 3.12") || strings.Contains(b.note, "instead") {
 		t.Errorf("notes %q, %q", a.note, b.note)
 	}
+	before := b.hash()
+	bootstrapArgs = append(bootstrapArgs, "--include=git")
+	if b.hash() == before {
+		t.Error("another minimal system, the same name")
+	}
+	bootstrapArgs = bootstrapArgs[:len(bootstrapArgs)-1]
 	b.packages = append(b.packages, "git")
 	if a.ref() == b.ref() {
 		t.Error("another package, the same name")

@@ -2,64 +2,10 @@ package images
 
 import (
 	"errors"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/docker/docker/client"
 )
-
-// fakeEngine answers like an engine with some images and no registry.
-type fakeEngine struct {
-	mu    sync.Mutex
-	has   map[string]bool
-	pulls []string
-	gives map[string]bool // what can be pulled
-}
-
-func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	_, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/") // without the API's version
-	switch {
-	case strings.HasPrefix(path, "images/") && strings.HasSuffix(path, "/json"):
-		ref := strings.TrimSuffix(strings.TrimPrefix(path, "images/"), "/json")
-		if !e.has[ref] {
-			w.WriteHeader(http.StatusNotFound)
-			fmt.Fprint(w, `{"message":"no such image"}`)
-			return
-		}
-		fmt.Fprintf(w, `{"Id":"sha256:%s"}`, ref)
-	case path == "images/create":
-		ref := r.URL.Query().Get("fromImage") + ":" + r.URL.Query().Get("tag")
-		ref = strings.TrimPrefix(strings.TrimPrefix(ref, "docker.io/"), "library/")
-		e.pulls = append(e.pulls, ref)
-		if !e.gives[ref] {
-			w.WriteHeader(http.StatusInternalServerError)
-			fmt.Fprint(w, `{"message":"dial tcp: no such host"}`)
-			return
-		}
-		e.has[ref] = true
-		fmt.Fprint(w, `{"status":"Downloading","progressDetail":{"current":1,"total":2},"id":"x"}`)
-	default:
-		w.WriteHeader(http.StatusNotImplemented)
-	}
-}
-
-func (e *fakeEngine) client(t *testing.T) client.APIClient {
-	t.Helper()
-	server := httptest.NewServer(e)
-	t.Cleanup(server.Close)
-	c, err := client.NewClientWithOpts(client.WithHost("tcp://"+server.Listener.Addr().String()), client.WithVersion("1.41"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
 
 func TestResolve(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,196 @@
+package images
+
+import (
+	"archive/tar"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/docker/docker/client"
+)
+
+// fakeEngine answers like an engine with some images and no registry. Its BuildKit reads no context, and makes of every
+// build an image of one layer, and of every container a file system with a wheel.
+type fakeEngine struct {
+	mu         sync.Mutex
+	has        map[string]bool
+	pulls      []string
+	gives      map[string]bool // what can be pulled
+	built      []*builtImage   // those that are still there
+	builds     []url.Values    // as they were asked for
+	onBuild    func()
+	containers map[string]map[string]string // labels, by ID
+}
+
+// builtImage is an image with a configuration.
+type builtImage struct {
+	id, tag, layer string
+	labels         map[string]string
+}
+
+func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/") // without the API's version
+	q := r.URL.Query()
+	switch {
+	case r.URL.Path == "/session":
+		holdSession(w)
+	case path == "build":
+		e.build(w, q)
+	case path == "images/json":
+		list := []map[string]any{}
+		for _, b := range e.built {
+			if matches(b.labels, q) {
+				list = append(list, map[string]any{"Id": b.id})
+			}
+		}
+		answer(w, list)
+	case path == "images/get":
+		b := e.find(q.Get("names"))
+		tw := tar.NewWriter(w)
+		tw.WriteHeader(&tar.Header{Name: "layer.tar", Size: int64(len(b.layer))}) //nolint:errcheck // the test sees what is missing
+		io.WriteString(tw, b.layer)                                               //nolint:errcheck // see above
+		tw.Close()                                                                //nolint:errcheck // see above
+	case path == "images/create":
+		e.pull(w, q)
+	case strings.HasPrefix(path, "images/"):
+		e.image(w, r.Method, strings.TrimSuffix(strings.TrimPrefix(path, "images/"), "/json"))
+	case strings.HasPrefix(path, "containers/"):
+		e.container(w, r, strings.TrimPrefix(path, "containers/"))
+	default:
+		w.WriteHeader(http.StatusNotImplemented)
+	}
+}
+
+func (e *fakeEngine) build(w io.Writer, q url.Values) {
+	if e.onBuild != nil {
+		e.onBuild()
+	}
+	e.builds = append(e.builds, q)
+	b := &builtImage{tag: q.Get("t"), layer: "layer of build " + fmt.Sprint(len(e.builds))}
+	json.Unmarshal([]byte(q.Get("labels")), &b.labels) //nolint:errcheck // the test sees what is missing
+	b.id = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(b.layer)))
+	e.built = append(e.built, b)
+	fmt.Fprintf(w, `{"id":"moby.image.id","aux":{"ID":%q}}`, b.id)
+}
+
+func (e *fakeEngine) find(ref string) *builtImage {
+	for _, b := range slices.Backward(e.built) {
+		if b.id == ref || b.tag == ref {
+			return b
+		}
+	}
+	return nil
+}
+
+// image answers for one image: what it is, or that it is gone.
+func (e *fakeEngine) image(w http.ResponseWriter, method, ref string) {
+	b := e.find(ref)
+	switch {
+	case b == nil && !e.has[ref]:
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"message":"no such image"}`)
+	case b == nil:
+		fmt.Fprintf(w, `{"Id":"sha256:%s"}`, ref)
+	case method == http.MethodDelete:
+		e.built = slices.DeleteFunc(e.built, func(o *builtImage) bool { return o == b })
+		fmt.Fprint(w, `[]`)
+	default:
+		answer(w, map[string]any{
+			"Id": b.id, "Os": "linux", "Architecture": "amd64", "Config": map[string]any{"Labels": b.labels, "Cmd": []string{"python"}},
+			"RootFS": map[string]any{"Type": "layers", "Layers": []string{fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(b.layer)))}},
+		})
+	}
+}
+
+func (e *fakeEngine) pull(w http.ResponseWriter, q url.Values) {
+	ref := strings.TrimPrefix(strings.TrimPrefix(q.Get("fromImage")+":"+q.Get("tag"), "docker.io/"), "library/")
+	e.pulls = append(e.pulls, ref)
+	if !e.gives[ref] {
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprint(w, `{"message":"dial tcp: no such host"}`)
+		return
+	}
+	e.has[ref] = true
+	fmt.Fprint(w, `{"status":"Downloading","progressDetail":{"current":1,"total":2},"id":"x"}`)
+}
+
+func (e *fakeEngine) container(w http.ResponseWriter, r *http.Request, path string) {
+	switch {
+	case path == "json":
+		list := []map[string]any{}
+		for _, id := range slices.Sorted(maps.Keys(e.containers)) {
+			if matches(e.containers[id], r.URL.Query()) {
+				list = append(list, map[string]any{"Id": id})
+			}
+		}
+		answer(w, list)
+	case path == "create":
+		var config struct{ Labels map[string]string }
+		json.NewDecoder(r.Body).Decode(&config) //nolint:errcheck // the test sees what is missing
+		if e.containers == nil {
+			e.containers = map[string]map[string]string{}
+		}
+		e.containers["new"] = config.Labels
+		fmt.Fprint(w, `{"Id":"new"}`)
+	case strings.HasSuffix(path, "/archive"):
+		w.Header().Set("X-Docker-Container-Path-Stat", "e30=") // {}
+		tw := tar.NewWriter(w)
+		tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "out/lib-1-py3-none-any.whl"}) //nolint:errcheck // the test sees what is missing
+		tw.Close()                                                                             //nolint:errcheck // see above
+	case r.Method == http.MethodDelete:
+		delete(e.containers, path)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// holdSession takes a build's session, and says nothing on it until the client leaves.
+func holdSession(w http.ResponseWriter) {
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	io.WriteString(conn, "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n") //nolint:errcheck // the client sees it
+	go func() {
+		io.Copy(io.Discard, conn) //nolint:errcheck // until it ends, however it ends
+		conn.Close()
+	}()
+}
+
+// matches reports whether labels are those that a listing asks for.
+func matches(labels map[string]string, q url.Values) bool {
+	var filters struct{ Label map[string]bool }
+	json.Unmarshal([]byte(q.Get("filters")), &filters) //nolint:errcheck // then nothing is asked for
+	for wanted := range filters.Label {
+		if key, value, _ := strings.Cut(wanted, "="); labels[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+func answer(w io.Writer, v any) {
+	json.NewEncoder(w).Encode(v) //nolint:errcheck // the client sees it
+}
+
+func (e *fakeEngine) client(t *testing.T) client.APIClient {
+	t.Helper()
+	server := httptest.NewServer(e)
+	t.Cleanup(server.Close)
+	c, err := client.NewClientWithOpts(client.WithHost("tcp://"+server.Listener.Addr().String()), client.WithVersion("1.41"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}

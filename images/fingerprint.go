@@ -1,0 +1,85 @@
+package images
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+)
+
+// builderRevision stands for the way in which services are built; raise it when the same sources make other images.
+const builderRevision = 2
+
+// sourceTrees are the folders of a workspace that builds read, and what they leave out of them.
+var sourceTrees = []struct {
+	dir  string
+	skip func(rel string) bool
+}{{"go", skipInModule}, {"proto-files", skipInContext}, {"python", skipInContext}}
+
+// Fingerprint tells two states of everything that a workspace's images are made of apart, in milliseconds: it reads no
+// sources, asks no engine, and runs only `go env`. While it stays, a build would make the images that it made before,
+// unless somebody pulled a newer base image into the engine.
+func Fingerprint(workspace string) (string, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %s %s\n", builderRevision, runtime.GOARCH, goSettings(filepath.Join(workspace, "go")))
+	for _, p := range debianPythons {
+		fmt.Fprintf(h, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
+	}
+	for _, path := range append(pipConfigFiles(), hostCABundle()) {
+		fmt.Fprintf(h, "%s\n", fileState(path))
+	}
+	fmt.Fprintf(h, "%s\n", pipConf(parsePipConfig("", os.Environ())))
+	for _, tree := range sourceTrees {
+		err := walkTree(filepath.Join(workspace, tree.dir), tree.skip, func(rel string, info fs.FileInfo) error {
+			if !info.IsDir() {
+				fmt.Fprintf(h, "%q %d %d %v\n", filepath.Join(tree.dir, rel), info.Size(), info.ModTime().UnixNano(), info.Mode())
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a workspace need not have all of them
+			return "", fmt.Errorf("look through the workspace's sources: %w", err)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// goSettings are the compiler's version and those of its settings that change what it makes. Without a compiler there
+// are none: that is for the build to complain of.
+func goSettings(dir string) string {
+	cmd := exec.Command("go", "env", "GOVERSION", "GOFLAGS", "GOEXPERIMENT", "GOAMD64", "GOARM64", "GOWORK")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local")
+	out, _ := cmd.Output()
+	return string(out)
+}
+
+// pipConfigFiles are the places where pip looks for its settings, whether they are there or not. Asking pip itself
+// takes half a second.
+func pipConfigFiles() []string {
+	paths := []string{"/etc/pip.conf", filepath.Join(cmp.Or(os.Getenv("XDG_CONFIG_DIRS"), "/etc/xdg"), "pip", "pip.conf"), os.Getenv("PIP_CONFIG_FILE")}
+	if home, err := os.UserHomeDir(); err == nil {
+		paths = append(paths, filepath.Join(home, ".pip", "pip.conf"))
+	}
+	if dir, err := os.UserConfigDir(); err == nil {
+		paths = append(paths, filepath.Join(dir, "pip", "pip.conf"))
+	}
+	if env := os.Getenv("VIRTUAL_ENV"); env != "" {
+		paths = append(paths, filepath.Join(env, "pip.conf"))
+	}
+	return paths
+}
+
+// fileState changes when a file does.
+func fileState(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %d %d", path, info.Size(), info.ModTime().UnixNano())
+}
