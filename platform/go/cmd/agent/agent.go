@@ -11,12 +11,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/limits"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
 )
-
-// dataTimeout is how long a data request may take, from its arrival to its answer.
-const dataTimeout = 30 * time.Second
 
 // Roles of an agent in a job. They are compared without regard to case.
 const (
@@ -25,9 +23,10 @@ const (
 	roleComputeProvider = "computeProvider"
 )
 
-// jobCreator creates Kubernetes Jobs in the agent's namespace.
-type jobCreator interface {
+// jobClient creates and deletes Kubernetes Jobs in the agent's namespace.
+type jobClient interface {
 	Create(ctx context.Context, job *batchv1.Job, options metav1.CreateOptions) (*batchv1.Job, error)
+	Delete(ctx context.Context, name string, options metav1.DeleteOptions) error
 }
 
 // agent is one party. Make it with newAgent.
@@ -37,16 +36,16 @@ type agent struct {
 	queue     string
 	store     etcd.Store
 	sidecar   pb.RabbitMQClient
-	jobs      jobCreator
+	jobs      jobClient
 	images    images
-	timeout   time.Duration // dataTimeout, shorter in tests
+	timeout   time.Duration // of a data request, from its arrival to its answer
 	exchanges exchanges
 	turns     turns
 	mu        sync.Mutex
 	started   map[string]int // how many Kubernetes Jobs were made of a job
 }
 
-func newAgent(name string, store etcd.Store, sidecar pb.RabbitMQClient, jobs jobCreator, images images) *agent {
+func newAgent(name string, store etcd.Store, sidecar pb.RabbitMQClient, jobs jobClient, images images) *agent {
 	return &agent{
 		name:      name,
 		namespace: strings.ToLower(name),
@@ -55,7 +54,7 @@ func newAgent(name string, store etcd.Store, sidecar pb.RabbitMQClient, jobs job
 		sidecar:   sidecar,
 		jobs:      jobs,
 		images:    images,
-		timeout:   dataTimeout,
+		timeout:   limits.DefaultRequest,
 		exchanges: exchanges{open: map[string]*exchange{}},
 		turns:     turns{taken: map[string]chan struct{}{}},
 		started:   map[string]int{},

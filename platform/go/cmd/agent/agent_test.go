@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,6 +45,16 @@ func (c *cluster) Create(_ context.Context, job *batchv1.Job, _ metav1.CreateOpt
 	}
 	c.jobs = append(c.jobs, job)
 	return job, nil
+}
+
+func (c *cluster) Delete(_ context.Context, name string, options metav1.DeleteOptions) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := options.PropagationPolicy; p == nil || *p != metav1.DeletePropagationBackground {
+		return errors.New("the pods would stay")
+	}
+	c.jobs = slices.DeleteFunc(c.jobs, func(job *batchv1.Job) bool { return job.Name == name })
+	return nil
 }
 
 func (c *cluster) names() []string {
@@ -235,6 +246,17 @@ func TestUnknownJobIsRefused(t *testing.T) {
 		p := newParty(t, "UVA", "")
 		if got := <-p.post(validBody); got.status != 400 || !strings.Contains(got.body, "No job found for this user") {
 			t.Errorf("answer = %+v", got)
+		}
+	})
+}
+
+func TestStoreThatIsAwayIsNotAMissingJob(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, "UVA", "")
+		p.store.Fail(errors.New("connection refused"))
+		if got := <-p.post(validBody); got.status != 503 || !strings.Contains(got.body, "connection refused") {
+			t.Errorf("answer = %+v, want 503 with the store's error", got)
 		}
 	})
 }

@@ -55,11 +55,24 @@ func (a *agent) keepQueue(ctx context.Context, request *pb.CompositionRequest) e
 	return a.store.PutLeased(ctx, info, queueLifetime)
 }
 
-// composition finds what the agent has to do for a user's job. It may have to wait for it.
+var errNoJob = errors.New("no composition request")
+
+// composition finds what the agent has to do for a user's job. It may have to wait for it. The error is errNoJob when
+// there is nothing; others say that the store can't be read.
 func (a *agent) composition(ctx context.Context, user, job string) (*pb.CompositionRequest, error) {
-	ctx, cancel := context.WithTimeout(ctx, compositionWait)
+	key := etcd.JobKey(a.name, user, job)
+	waiting, cancel := context.WithTimeout(ctx, compositionWait)
 	defer cancel()
-	return etcd.Await[*pb.CompositionRequest](ctx, a.store, etcd.JobKey(a.name, user, job))
+	request, err := etcd.Await[*pb.CompositionRequest](waiting, a.store, key)
+	if err == nil || waiting.Err() == nil {
+		return request, err
+	}
+	// A wait can't tell a key that is missing from a store that is away; a read can.
+	request, found, err := etcd.Get[*pb.CompositionRequest](ctx, a.store, key)
+	if err == nil && !found {
+		err = errNoJob
+	}
+	return request, err
 }
 
 // renewQueue gives a job a new queue, because the old one may hold messages that nobody waits for any more and that
@@ -101,6 +114,12 @@ func (a *agent) expireQueues(ctx context.Context) error {
 
 // expireForgotten removes the jobs that have no queue lease.
 func (a *agent) expireForgotten(ctx context.Context) error {
+	// In this order: a lease is older than the request that it belongs to, so that none is missed of a job that is
+	// composed just now.
+	requests, err := a.compositions(ctx)
+	if err != nil {
+		return err
+	}
 	leases, err := a.store.List(ctx, etcd.QueueInfoPrefix(a.name))
 	if err != nil {
 		return err
@@ -108,10 +127,6 @@ func (a *agent) expireForgotten(ctx context.Context) error {
 	alive := map[string]bool{}
 	for _, lease := range leases {
 		alive[string(lease.Value)] = true
-	}
-	requests, err := a.compositions(ctx)
-	if err != nil {
-		return err
 	}
 	var problems []error
 	for _, request := range requests {

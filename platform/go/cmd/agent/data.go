@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -78,10 +79,17 @@ func (a *agent) answer(ctx context.Context, data *pb.SqlDataRequest) (status int
 		return http.StatusRequestTimeout, []byte(timedOut)
 	}
 	request, err := a.composition(ctx, data.GetUser().GetUserName(), job)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoJob):
 		endTurn()
 		slog.WarnContext(ctx, "no composition request", "job", job, "error", err)
 		return http.StatusBadRequest, []byte("No job found for this user")
+	case ctx.Err() != nil:
+		endTurn()
+		return http.StatusRequestTimeout, []byte(timedOut)
+	case err != nil:
+		endTurn()
+		return http.StatusServiceUnavailable, []byte("Config store not available: " + err.Error())
 	}
 
 	e := &exchange{answer: make(chan *pb.MicroserviceCommunication, 1)}
@@ -133,7 +141,7 @@ func (a *agent) startAll(ctx context.Context, request *pb.CompositionRequest, da
 		return err
 	}
 	a.exchanges.begin(id, e)
-	if err := a.createJob(ctx, request, request.GetRequestType(), data.GetOptions()); err != nil {
+	if err := a.createJob(ctx, request, request.GetRequestType(), data.GetOptions(), e); err != nil {
 		return err
 	}
 	return a.sendToJob(ctx, request, data, request.GetRequestType(), id)
@@ -145,18 +153,34 @@ func (a *agent) finish(ctx context.Context, request *pb.CompositionRequest, id s
 	defer late.Stop()
 	select {
 	case <-e.done:
+		if e.leftOver {
+			a.renewQueueOf(ctx, request)
+		}
 	case <-late.C:
 		a.abandon(ctx, request, id, e)
 	}
 }
 
-// abandon closes an exchange that didn't come to its end. It leaves a queue behind that may hold anything, so the
-// job gets a new one.
+// abandon closes an exchange that didn't come to its end. Its Pod would wait in vain until its deadline, and declare
+// the queue anew whenever it starts; so the Kubernetes Job goes first. The queue may hold anything, so the job gets a
+// new one.
 func (a *agent) abandon(ctx context.Context, request *pb.CompositionRequest, id string, e *exchange) {
 	if e.done == nil {
 		return // never begun
 	}
 	a.exchanges.drop(id)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
+	defer cancel()
+	if e.kubernetesJob != "" {
+		if err := a.deleteJob(ctx, e.kubernetesJob); err != nil {
+			slog.WarnContext(ctx, "pod of a failed request goes on", "error", err)
+		}
+	}
+	a.renewQueueOf(ctx, request)
+}
+
+// renewQueueOf is renewQueue where a failure has nobody to go to.
+func (a *agent) renewQueueOf(ctx context.Context, request *pb.CompositionRequest) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
 	defer cancel()
 	if err := a.renewQueue(ctx, request); err != nil {

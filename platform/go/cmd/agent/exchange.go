@@ -13,11 +13,17 @@ type exchange struct {
 	answer chan *pb.MicroserviceCommunication
 	// returnAddress is the queue of the third party that waits. Empty when an HTTP request does.
 	returnAddress string
-	// providers is how many messages of data providers have yet to pass on to jobQueue before the next is the answer.
+	// providers is how many data providers send a message, which passes on to jobQueue; seen are the return
+	// addresses of those that did. 0 unless this agent is the third party.
 	providers int
+	seen      map[string]bool
 	jobQueue  string
-	// done is closed when the answer has come: no message of this exchange is left anywhere.
-	done chan struct{}
+	// kubernetesJob runs this agent's chain; empty until it was created.
+	kubernetesJob string
+	// done is closed when the answer has come. No message of this exchange is left anywhere then, unless leftOver
+	// says that the chain ended early.
+	done     chan struct{}
+	leftOver bool
 }
 
 // offer hands message to the waiting HTTP request; only the first is taken.
@@ -46,22 +52,39 @@ func (x *exchanges) begin(id string, e *exchange) bool {
 	return true
 }
 
-// advance tells what a message that arrived under id is. The exchange is nil when nobody waits; final means that
-// the message is the answer, and the exchange closed, otherwise it comes from one of the data providers.
-func (x *exchanges) advance(id string) (e *exchange, final bool) {
+// arrival is what a message that arrived for an agent is.
+type arrival int
+
+const (
+	unexpected   arrival = iota // nobody waits for it
+	contribution                // a data provider's, for this agent's own chain
+	repeated                    // a data provider's that has passed already
+	answer                      // the end of this agent's own chain, and of the exchange
+)
+
+// advance tells what a message that arrived under id is. Chains leave the return address as it is, so that from is the
+// queue of the agent whose chain sent the message; own is this agent's. The third party's chain may end before all
+// providers have sent theirs, or without taking them all, when it fails.
+func (x *exchanges) advance(id, from, own string, failed bool) (*exchange, arrival) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e, ok := x.open[id]
-	if !ok {
-		return nil, false
+	switch {
+	case !ok:
+		return nil, unexpected
+	case e.providers > 0 && from != own && e.seen[from]:
+		return e, repeated
+	case e.providers > 0 && from != own:
+		if e.seen == nil {
+			e.seen = map[string]bool{}
+		}
+		e.seen[from] = true
+		return e, contribution
 	}
-	if e.providers > 0 {
-		e.providers--
-		return e, false
-	}
+	e.leftOver = e.providers > 0 && (failed || len(e.seen) < e.providers)
 	delete(x.open, id)
 	close(e.done)
-	return e, true
+	return e, answer
 }
 
 // drop closes an exchange without its answer, which is dropped when it comes after all.

@@ -86,6 +86,10 @@ func TestTimeOutGivesTheJobANewQueue(t *testing.T) {
 		if got := <-replies; got.status != 408 || got.body != "Request timed out\n" {
 			t.Errorf("answer = %+v, want 408", got)
 		}
+		synctest.Wait()
+		if jobs := p.cluster.names(); len(jobs) != 0 {
+			t.Errorf("jobs = %v, whose Pods would wait in vain", jobs)
+		}
 		replies = p.post(validBody)
 		next := sent[*pb.MicroserviceCommunication](p).GetRequestMetadata()
 		if got := next.GetDestinationQueue(); got != "ann-12345678uva2" {
@@ -114,6 +118,29 @@ func TestRestartedAgentFindsAFreeJobName(t *testing.T) {
 	}
 }
 
+func TestRestartedAgentLeavesItsOldQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, "UVA", roleAll)
+		unanswered := p.post(validBody)
+		before := sent[*pb.MicroserviceCommunication](p).GetRequestMetadata()
+		restarted := newAgent("UVA", p.store, p.sidecar, p.cluster, p.images)
+		p.agent = restarted
+		replies := p.post(validBody)
+		next := sent[*pb.MicroserviceCommunication](p).GetRequestMetadata()
+		if before.GetDestinationQueue() != "ann-12345678uva1" || next.GetDestinationQueue() != "ann-12345678uva2" {
+			t.Errorf("requests went to %s and %s, want a new queue for the second", before.GetDestinationQueue(), next.GetDestinationQueue())
+		}
+		p.arrives(t, before.GetCorrelationId(), "UVA-in", "of the former life", nil)
+		p.arrives(t, next.GetCorrelationId(), "UVA-in", "42", nil)
+		if got := <-replies; got != (reply{200, "42"}) {
+			t.Errorf("answer = %+v", got)
+		}
+		<-unanswered
+		synctest.Wait()
+	})
+}
+
 func TestThirdParty(t *testing.T) {
 	t.Parallel()
 	p := newParty(t, "SURF", roleComputeProvider)
@@ -131,6 +158,7 @@ func TestThirdParty(t *testing.T) {
 	}
 	for _, provider := range []string{"VU-in", "UVA-in"} {
 		p.arrives(t, id, provider, "", nil)
+		p.arrives(t, id, "VU-in", "", nil) // delivered again
 		onward := sent[*pb.MicroserviceCommunication](p).GetRequestMetadata()
 		if onward.GetDestinationQueue() != "ann-12345678surf1" || onward.GetReturnAddress() != "SURF-in" {
 			t.Errorf("passed on as %v, want to the agent's own chain", onward)
@@ -140,6 +168,43 @@ func TestThirdParty(t *testing.T) {
 	if got := <-replies; got != (reply{200, "42"}) {
 		t.Errorf("answer = %+v", got)
 	}
+	for range len(p.sidecar.Calls) {
+		if call := <-p.sidecar.Calls; call.RPC == "SendMicroserviceComm" {
+			t.Errorf("passed on twice: %v", call.Message)
+		}
+	}
+}
+
+func TestThirdPartysChainThatEndsEarly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, "SURF", roleComputeProvider)
+		replies := p.post(validBody)
+		id := sent[*pb.SqlDataRequest](p).GetRequestMetadata().GetCorrelationId()
+		p.arrives(t, id, "VU-in", "", nil)
+		p.arrives(t, id, "SURF-in", "", map[string]string{"error": "sql-aggregate: crashed"})
+		if got := <-replies; got != (reply{500, "sql-aggregate: crashed\n"}) {
+			t.Errorf("answer = %+v, want the chain's failure", got)
+		}
+		p.arrives(t, id, "UVA-in", "", nil) // late, and dropped
+		synctest.Wait()
+		for range len(p.sidecar.Calls) {
+			<-p.sidecar.Calls
+		}
+		replies = p.post(validBody)
+		id = sent[*pb.SqlDataRequest](p).GetRequestMetadata().GetCorrelationId()
+		for _, provider := range []string{"VU-in", "UVA-in"} {
+			p.arrives(t, id, provider, "", nil)
+			if got := sent[*pb.MicroserviceCommunication](p).GetRequestMetadata().GetDestinationQueue(); got != "ann-12345678surf2" {
+				t.Errorf("next request's rows went to %s, want a new queue", got)
+			}
+		}
+		p.arrives(t, id, "SURF-in", "42", nil)
+		if got := <-replies; got.status != 200 {
+			t.Errorf("answer = %+v", got)
+		}
+		synctest.Wait()
+	})
 }
 
 func TestThirdPartyReportsAProvidersFailure(t *testing.T) {
@@ -173,10 +238,12 @@ func TestThirdPartyNeedsItsProvidersOnline(t *testing.T) {
 }
 
 // asked is what a third party sends to a data provider.
-func asked() *pb.SideCarMessage {
+func asked() *pb.SideCarMessage { return askedAs("c") }
+
+func askedAs(correlation string) *pb.SideCarMessage {
 	return sidecartest.Envelope("sqlDataRequest", &pb.SqlDataRequest{
 		Type: "sqlDataRequest", User: &pb.User{UserName: "ann@x"},
-		RequestMetadata: &pb.RequestMetadata{CorrelationId: "c", ReturnAddress: "SURF-in", JobId: "ann-12345678"},
+		RequestMetadata: &pb.RequestMetadata{CorrelationId: correlation, ReturnAddress: "SURF-in", JobId: "ann-12345678"},
 	}, nil)
 }
 
@@ -218,6 +285,31 @@ func TestDataProvider(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestDataProvidersRequestsTakeTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, "UVA", roleDataProvider)
+		for _, id := range []string{"c1", "c2"} {
+			go func() {
+				if err := p.handlers()["sqlDataRequest"](t.Context(), askedAs(id)); err != nil {
+					t.Error(err)
+				}
+			}()
+			synctest.Wait()
+		}
+		if jobs := p.cluster.names(); len(jobs) != 1 {
+			t.Errorf("jobs = %v on one queue at once", jobs)
+		}
+		p.arrives(t, "c1", "UVA-in", "", nil)
+		synctest.Wait()
+		p.arrives(t, "c2", "UVA-in", "", nil)
+		synctest.Wait()
+		if jobs := p.cluster.names(); len(jobs) != 2 {
+			t.Errorf("jobs = %v, want one for each request", jobs)
+		}
+	})
 }
 
 func TestDataProviderThatCannotAnswers(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/limits"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 )
 
@@ -51,7 +52,7 @@ func imagesFromEnv(getenv func(string) string) images {
 func (a *agent) manifest(name string, request *pb.CompositionRequest, chain []string) *batchv1.Job {
 	containers := []corev1.Container{a.sidecarContainer()}
 	for i, service := range chain {
-		containers = append(containers, corev1.Container{
+		container := corev1.Container{
 			Name:            service,
 			Image:           a.images.services + "/" + service + ":" + a.images.tag(service),
 			ImagePullPolicy: corev1.PullAlways,
@@ -66,7 +67,11 @@ func (a *agent) manifest(name string, request *pb.CompositionRequest, chain []st
 				{Name: "NR_OF_DATA_PROVIDERS", Value: strconv.Itoa(len(request.GetDataProviders()))},
 				{Name: "AGENT_ROLE", Value: request.GetRole()},
 			},
-		})
+		}
+		if a.timeout != limits.DefaultRequest {
+			container.Env = append(container.Env, corev1.EnvVar{Name: limits.RequestVariable, Value: strconv.Itoa(int(a.timeout.Seconds()))})
+		}
+		containers = append(containers, container)
 	}
 	return &batchv1.Job{
 		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"testing"
+	"time"
 
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 )
@@ -56,6 +57,17 @@ func TestManifest(t *testing.T) {
 				t.Errorf("manifest differs from %s (rewrite it with -update):\n%s", tt.golden, got)
 			}
 		})
+	}
+}
+
+func TestServicesLearnTheLimitOfARequest(t *testing.T) {
+	t.Parallel()
+	a := newAgent("UVA", nil, nil, nil, imagesFromEnv(func(string) string { return "" }))
+	a.timeout = time.Minute
+	job := a.manifest("j", &pb.CompositionRequest{}, []string{"sql-query"})
+	env := job.Spec.Template.Spec.Containers[1].Env
+	if last := env[len(env)-1]; last.Name != "DYNAMOS_HTTP_REQUEST_TIMEOUT" || last.Value != "60" {
+		t.Errorf("env = %v, want the limit in seconds", env)
 	}
 }
 

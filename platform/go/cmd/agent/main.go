@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/limits"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
 )
@@ -43,6 +44,10 @@ func run(ctx context.Context, name string) error {
 	if name == "" {
 		return errors.New("DATA_STEWARD_NAME is not set")
 	}
+	timeout, err := limits.Request(os.Getenv)
+	if err != nil {
+		return err
+	}
 	config, err := rest.InClusterConfig()
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
@@ -61,6 +66,7 @@ func run(ctx context.Context, name string) error {
 		return err
 	}
 	a := newAgent(name, store, sidecar, batch.Jobs(strings.ToLower(name)), imagesFromEnv(os.Getenv))
+	a.timeout = timeout
 	s := &service.Service{
 		Queue:    a.queue,
 		Sidecar:  sidecar,

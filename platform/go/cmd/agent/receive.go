@@ -18,12 +18,16 @@ const errorKey = "error"
 func (a *agent) receive(ctx context.Context, message *pb.MicroserviceCommunication) error {
 	id := message.GetRequestMetadata().GetCorrelationId()
 	ctx = logging.WithCorrelation(ctx, id)
-	e, final := a.exchanges.advance(id)
+	from := message.GetRequestMetadata().GetReturnAddress()
+	e, what := a.exchanges.advance(id, from, a.queue, message.GetMetadata()[errorKey] != "")
 	switch {
-	case e == nil:
+	case what == unexpected:
 		slog.InfoContext(ctx, "answer that nobody waits for is dropped")
 		return nil
-	case !final:
+	case what == repeated:
+		slog.InfoContext(ctx, "data provider's message came twice", "from", from)
+		return nil
+	case what == contribution:
 		return a.passToJob(ctx, e, message)
 	case e.returnAddress != "":
 		return a.passToThirdParty(ctx, e, message)

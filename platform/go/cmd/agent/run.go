@@ -13,21 +13,31 @@ import (
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
 )
 
-// createJob starts the chain of services that a composition request and the options of a data request call for.
-func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, requestType string, options map[string]bool) error {
+// createJob starts the chain of services that a composition request and the options of a data request call for, and
+// notes the Kubernetes Job in the exchange. It may renew the job's queue.
+func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, requestType string, options map[string]bool, e *exchange) error {
 	chain, err := a.chain(ctx, requestType, request.GetRole(), options)
 	if err != nil {
 		return err
 	}
 	for {
-		name := kubernetesJobName(request.GetJobName(), a.namespace, a.nextStart(request.GetJobName()))
+		start := a.nextStart(request.GetJobName())
+		name := kubernetesJobName(request.GetJobName(), a.namespace, start)
 		_, err := a.jobs.Create(ctx, a.manifest(name, request, chain), metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
-			continue // from before this agent started, which begins to count at 1
+			// From before this agent started, which begins to count at 1. What that request left in the queue, and a
+			// Pod of it that still consumes, nobody waits for any more.
+			if start == 1 {
+				if err := a.renewQueue(ctx, request); err != nil {
+					return err
+				}
+			}
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("create job %s: %w", name, err)
 		}
+		e.kubernetesJob = name
 		slog.InfoContext(ctx, "job created", "name", name, "chain", chain, "role", request.GetRole())
 		return nil
 	}
@@ -39,6 +49,15 @@ func (a *agent) nextStart(job string) int {
 	defer a.mu.Unlock()
 	a.started[job]++
 	return a.started[job]
+}
+
+// deleteJob removes a Kubernetes Job with its Pods.
+func (a *agent) deleteJob(ctx context.Context, name string) error {
+	err := a.jobs.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete job %s: %w", name, err)
+	}
+	return nil
 }
 
 func (a *agent) forgetStarts(job string) {

@@ -29,11 +29,12 @@ func (a *agent) startThirdParty(ctx context.Context, request *pb.CompositionRequ
 	if err := a.keepQueue(ctx, request); err != nil {
 		return err
 	}
-	e.providers, e.jobQueue = len(providers), request.GetLocalJobName()
+	e.providers = len(providers)
 	a.exchanges.begin(id, e)
-	if err := a.createJob(ctx, request, data.GetType(), data.GetOptions()); err != nil {
+	if err := a.createJob(ctx, request, data.GetType(), data.GetOptions(), e); err != nil {
 		return err
 	}
+	e.jobQueue = request.GetLocalJobName() // before anybody is asked to send to it
 	for _, provider := range providers {
 		asked := proto.CloneOf(data)
 		asked.RequestMetadata = &pb.RequestMetadata{
@@ -60,14 +61,8 @@ func (a *agent) provide(ctx context.Context, data *pb.SqlDataRequest) error {
 		slog.WarnContext(ctx, "data request came twice")
 		return nil
 	}
-	request, err := a.composition(ctx, data.GetUser().GetUserName(), data.GetRequestMetadata().GetJobId())
-	if err != nil {
-		err = fmt.Errorf("no composition request: %w", err)
-	} else {
-		err = a.startProvider(ctx, request, data, id)
-	}
+	err := a.startProvider(ctx, data, id, e)
 	if err == nil {
-		go a.finish(context.WithoutCancel(ctx), request, id, e)
 		return nil
 	}
 	a.exchanges.drop(id)
@@ -81,11 +76,38 @@ func (a *agent) provide(ctx context.Context, data *pb.SqlDataRequest) error {
 	return err
 }
 
-func (a *agent) startProvider(ctx context.Context, request *pb.CompositionRequest, data *pb.SqlDataRequest, id string) error {
+// startProvider runs the chain when it is the request's turn: those of one job share its queue. The third party waits
+// no longer than this agent does.
+func (a *agent) startProvider(ctx context.Context, data *pb.SqlDataRequest, id string, e *exchange) error {
+	job := data.GetRequestMetadata().GetJobId()
+	waiting, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	endTurn, err := a.turns.take(waiting, job)
+	if err != nil {
+		return fmt.Errorf("another request of job %s is under way: %w", job, err)
+	}
+	request, err := a.composition(waiting, data.GetUser().GetUserName(), job)
+	if err != nil {
+		endTurn()
+		return err
+	}
+	if err := a.runProvider(ctx, request, data, id, e); err != nil {
+		a.abandon(ctx, request, id, e)
+		endTurn()
+		return err
+	}
+	go func() {
+		defer endTurn()
+		a.finish(context.WithoutCancel(ctx), request, id, e)
+	}()
+	return nil
+}
+
+func (a *agent) runProvider(ctx context.Context, request *pb.CompositionRequest, data *pb.SqlDataRequest, id string, e *exchange) error {
 	if err := a.keepQueue(ctx, request); err != nil {
 		return err
 	}
-	if err := a.createJob(ctx, request, request.GetRequestType(), data.GetOptions()); err != nil {
+	if err := a.createJob(ctx, request, request.GetRequestType(), data.GetOptions(), e); err != nil {
 		return err
 	}
 	return a.sendToJob(ctx, request, data, request.GetRequestType(), id)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/limits"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
 )
@@ -15,8 +16,9 @@ const (
 	apiPrefix = "/api/v1"
 	// approvalTimeout is how long a request waits for its approval.
 	approvalTimeout = 30 * time.Second
-	// dataTimeout is how long it waits for the agents: their own 30 s and some more, so that theirs is the answer.
-	dataTimeout = 35 * time.Second
+	// agentMargin is how much longer than an agent may take it waits for the agents, so that theirs is the answer:
+	// connecting alone may take dialPatience.
+	agentMargin = 10 * time.Second
 )
 
 // gateway is the public API. Make it with newGateway.
@@ -37,7 +39,7 @@ func newGateway(store etcd.Store, sidecar pb.RabbitMQClient, agents *http.Client
 		agents:          agents,
 		approvals:       approvals{waiting: map[traceID]*approval{}},
 		approvalTimeout: approvalTimeout,
-		dataTimeout:     dataTimeout,
+		dataTimeout:     limits.DefaultRequest + agentMargin,
 		agentPort:       "8080",
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/limits"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
 )
@@ -29,6 +30,10 @@ func main() {
 }
 
 func run(ctx context.Context) error {
+	agentTimeout, err := limits.Request(os.Getenv)
+	if err != nil {
+		return err
+	}
 	store, err := etcd.Connect(ctx, etcd.Endpoints)
 	if err != nil {
 		return err
@@ -39,6 +44,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	g := newGateway(store, sidecar, agentClient())
+	g.dataTimeout = agentTimeout + agentMargin
 	s := &service.Service{Queue: queue, Sidecar: sidecar, Handlers: g.handlers(), HTTP: g.routes()}
 	if err := s.Run(ctx); err != nil {
 		return fmt.Errorf("serve %s: %w", queue, err)

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
+	"time"
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd/etcdtest"
 )
@@ -39,6 +42,27 @@ func TestSeedOwnLaunchFiles(t *testing.T) {
 	}
 }
 
+func TestSeedWaitsForAStoreThatIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := etcdtest.New()
+		store.Fail(errors.New("connection refused"))
+		seeded := make(chan error, 1)
+		go func() { seeded <- seedWhenThere(t.Context(), store, os.DirFS(ownLaunchFiles)) }()
+		time.Sleep(time.Hour) // of the bubble
+		if len(seeded) != 0 {
+			t.Fatalf("seed = %v while the store is away, want it to wait", <-seeded)
+		}
+		store.Fail(nil)
+		if err := <-seeded; err != nil {
+			t.Fatal(err)
+		}
+		if all, _ := store.List(t.Context(), "/"); len(all) == 0 {
+			t.Error("nothing was written")
+		}
+	})
+}
+
 func TestSeedWritesNothingOfBrokenFiles(t *testing.T) {
 	t.Parallel()
 	files := fstest.MapFS{}
@@ -49,7 +73,7 @@ func TestSeedWritesNothingOfBrokenFiles(t *testing.T) {
 	files["agreements.json"].Data = []byte(`[{"name": 1}]`)
 	delete(files, "datasets.json")
 	store := etcdtest.New()
-	err := seed(t.Context(), store, files)
+	err := seedWhenThere(t.Context(), store, files)
 	if err == nil || !strings.Contains(err.Error(), "agreements.json") || !strings.Contains(err.Error(), "datasets.json") {
 		t.Errorf("seed = %v, want both broken files named", err)
 	}

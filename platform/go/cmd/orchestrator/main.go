@@ -38,7 +38,10 @@ func run(ctx context.Context) error {
 	}
 	defer store.Close()
 	files := os.DirFS(launchFiles)
-	if err := seed(ctx, store, files); err != nil {
+	if err := seedWhenThere(ctx, store, files); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return fmt.Errorf("seed the config store: %w", err)
 	}
 	sidecar, err := service.DialSidecar()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 )
@@ -32,6 +33,46 @@ var allLaunchFiles = []launchFile{
 // seed writes the launch files into the store. All are read before the first is written, so that a broken one
 // changes nothing. Keys of entries that the files no longer have stay.
 func seed(ctx context.Context, store etcd.Store, files fs.FS) error {
+	entries, err := readLaunchFiles(files)
+	if err != nil {
+		return err
+	}
+	return write(ctx, store, entries)
+}
+
+// seedPause is the time between attempts to write to a store that is away.
+const seedPause = time.Second
+
+// seedWhenThere is seed for a store that may come up later than the orchestrator. It waits for the store until ctx
+// ends; only broken files are an error before.
+func seedWhenThere(ctx context.Context, store etcd.Store, files fs.FS) error {
+	entries, err := readLaunchFiles(files)
+	if err != nil {
+		return err
+	}
+	for {
+		err := write(ctx, store, entries)
+		if err == nil {
+			return nil
+		}
+		slog.WarnContext(ctx, "config store not seeded, trying again", "error", err)
+		select {
+		case <-time.After(seedPause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func write(ctx context.Context, store etcd.Store, entries []etcd.Entry) error {
+	if err := store.Put(ctx, entries...); err != nil {
+		return err
+	}
+	slog.InfoContext(ctx, "config store seeded", "keys", len(entries))
+	return nil
+}
+
+func readLaunchFiles(files fs.FS) ([]etcd.Entry, error) {
 	var entries []etcd.Entry
 	var problems []error
 	for _, file := range allLaunchFiles {
@@ -47,14 +88,7 @@ func seed(ctx context.Context, store etcd.Store, files fs.FS) error {
 		}
 		entries = append(entries, of...)
 	}
-	if err := errors.Join(problems...); err != nil {
-		return err
-	}
-	if err := store.Put(ctx, entries...); err != nil {
-		return err
-	}
-	slog.InfoContext(ctx, "config store seeded", "keys", len(entries))
-	return nil
+	return entries, errors.Join(problems...)
 }
 
 // records reads elements of one record type. What the type has no field for is dropped.

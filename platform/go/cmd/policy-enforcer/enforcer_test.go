@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -54,8 +57,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// enforce runs one handler on a store with agreements of UVA and VU with ann, and returns what it sent.
-func enforce(t *testing.T, kind string, message proto.Message) sidecartest.Call {
+// agreements is a store with agreements of UVA and VU with ann.
+func agreements(t *testing.T) *etcdtest.Memory {
 	t.Helper()
 	store := etcdtest.New()
 	for _, name := range []string{"UVA", "VU"} {
@@ -66,8 +69,14 @@ func enforce(t *testing.T, kind string, message proto.Message) sidecartest.Call 
 			t.Fatal(err)
 		}
 	}
+	return store
+}
+
+// enforce runs one handler, and returns what it sent.
+func enforce(t *testing.T, kind string, message proto.Message) sidecartest.Call {
+	t.Helper()
 	sidecar := sidecartest.New()
-	e := &enforcer{store: store, sidecar: sidecar}
+	e := &enforcer{store: agreements(t), sidecar: sidecar}
 	if err := e.handlers()[kind](context.Background(), sidecartest.Envelope(kind, message, nil)); err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +124,52 @@ func TestApprovalIsAlwaysAnswered(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestStoreThatIsAway(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name     string
+		away     time.Duration
+		approved bool
+	}{{"comes back in time", 15 * time.Second, true}, {"stays away", time.Minute, false}} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := &awayStore{Memory: agreements(t), key: etcd.AgreementKey("VU"), until: time.Now().Add(test.away)}
+				sidecar := sidecartest.New()
+				e := &enforcer{store: store, sidecar: sidecar}
+				message := sidecartest.Envelope("requestApproval", &pb.RequestApproval{
+					Type: "sqlDataRequest", User: &pb.User{UserName: "ann@x"}, DataProviders: []string{"UVA", "VU"},
+				}, nil)
+				if err := e.handlers()["requestApproval"](t.Context(), message); err != nil {
+					t.Fatal(err)
+				}
+				got := (<-sidecar.Calls).Message.(*pb.ValidationResponse)
+				want := 0 // never a subset
+				if test.approved {
+					want = 2
+				}
+				if got.GetRequestApproved() != test.approved || len(got.GetValidDataproviders()) != want || (got.GetAuth() != nil) != test.approved {
+					t.Errorf("answer = %v, want approved %v with %d providers", got, test.approved, want)
+				}
+			})
+		})
+	}
+}
+
+// awayStore can't read one key for a while.
+type awayStore struct {
+	*etcdtest.Memory
+	key   string
+	until time.Time
+}
+
+func (s *awayStore) Get(ctx context.Context, key string) ([]byte, error) {
+	if key == s.key && time.Now().Before(s.until) {
+		return nil, errors.New("connection refused")
+	}
+	return s.Memory.Get(ctx, key)
 }
 
 func TestPolicyUpdateComesBack(t *testing.T) {

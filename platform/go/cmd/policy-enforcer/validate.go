@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -42,19 +43,40 @@ func intersect(list, allowed []string) []string {
 	return both
 }
 
-// validate holds a user's request against the agreements of all data providers. A provider without an agreement is
-// invalid like one that doesn't know the user; so is one whose agreement can't be read, since nothing may be
-// approved on a guess.
-func (e *enforcer) validate(ctx context.Context, user *pb.User, providers []string) *pb.ValidationResponse {
-	providers = slices.Compact(slices.Sorted(slices.Values(providers)))
+// How long the store is asked again for an agreement that can't be read, and how often. It is less than the 30 s that
+// the gateway waits for the answer.
+const (
+	readPatience = 20 * time.Second
+	readPause    = 500 * time.Millisecond
+)
+
+// agreement reads a data provider's agreement, and waits for a store that is away.
+func (e *enforcer) agreement(ctx context.Context, provider string) (agreement etcd.Agreement, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	for {
+		agreement, found, err = etcd.Get[etcd.Agreement](ctx, e.store, etcd.AgreementKey(provider))
+		if err == nil {
+			return agreement, found, nil
+		}
+		select {
+		case <-time.After(readPause):
+		case <-ctx.Done():
+			return etcd.Agreement{}, false, err
+		}
+	}
+}
+
+// judgeAll reads the agreements of all providers and judges them; nil stands for a provider that is invalid. It is
+// an error if one agreement can't be read.
+func (e *enforcer) judgeAll(ctx context.Context, user *pb.User, providers []string) ([]*verdict, error) {
 	verdicts := make([]*verdict, len(providers))
-	var group errgroup.Group
+	group, ctx := errgroup.WithContext(ctx)
 	for i, provider := range providers {
 		group.Go(func() error {
-			agreement, found, err := etcd.Get[etcd.Agreement](ctx, e.store, etcd.AgreementKey(provider))
+			agreement, found, err := e.agreement(ctx, provider)
 			if err != nil {
-				slog.ErrorContext(ctx, "agreement not read", "provider", provider, "error", err)
-				return nil
+				return err
 			}
 			if v, ok := judge(agreement, user.GetUserName()); found && ok {
 				verdicts[i] = &v
@@ -62,8 +84,21 @@ func (e *enforcer) validate(ctx context.Context, user *pb.User, providers []stri
 			return nil
 		})
 	}
-	_ = group.Wait() // the functions return no error
+	if err := group.Wait(); err != nil {
+		return make([]*verdict, len(providers)), err
+	}
+	return verdicts, nil
+}
 
+// validate holds a user's request against the agreements of all data providers. A provider without an agreement is
+// invalid like one that doesn't know the user. When an agreement can't be read nothing is approved: without that
+// provider the request would be another one, whose answer looks like the answer to this.
+func (e *enforcer) validate(ctx context.Context, user *pb.User, providers []string) *pb.ValidationResponse {
+	providers = slices.Compact(slices.Sorted(slices.Values(providers)))
+	verdicts, err := e.judgeAll(ctx, user, providers)
+	if err != nil {
+		slog.ErrorContext(ctx, "agreements not read, nothing is approved", "error", err)
+	}
 	response := &pb.ValidationResponse{
 		Type:               "validationResponse",
 		User:               user,

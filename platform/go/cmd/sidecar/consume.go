@@ -30,7 +30,8 @@ func (s *server) Consume(in *pb.ConsumeRequest, stream grpc.ServerStreamingServe
 	s.replaceStream(c)
 	defer c.Close()
 	slog.InfoContext(ctx, "consuming", "queue", in.GetQueueName())
-	// Headers go out with the first message otherwise; now they tell who wants to know that the queue is consumed.
+	// Headers go out with the first message otherwise. Now a client can tell by them that the queue is consumed; of
+	// ours only the tests ask.
 	if err := stream.SendHeader(nil); err != nil {
 		return err
 	}

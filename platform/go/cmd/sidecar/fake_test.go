@@ -25,6 +25,7 @@ type fakeBroker struct {
 	published []amqp.Publishing
 	attempts  chan string // routing key of each publication
 	max       int         // bytes of the largest message that it takes, if not 0
+	consumed  chan string // queue of each Consume
 }
 
 type fakeQueue struct {
@@ -34,7 +35,7 @@ type fakeQueue struct {
 }
 
 func newFakeBroker() *fakeBroker {
-	return &fakeBroker{queues: map[string]*fakeQueue{}, closed: make(chan struct{}), attempts: make(chan string, 1000)}
+	return &fakeBroker{queues: map[string]*fakeQueue{}, closed: make(chan struct{}), attempts: make(chan string, 1000), consumed: make(chan string, 1000)}
 }
 
 func (f *fakeBroker) dial(context.Context) (broker, error) {
@@ -110,8 +111,15 @@ func (f *fakeConnection) Declare(queue, _ string, _ bool) error {
 
 func (f *fakeConnection) Delete(queue string) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	var consumers []*fakeConsumer
+	if q := f.queues[queue]; q != nil {
+		consumers = slices.Clone(q.consumers)
+	}
 	delete(f.queues, queue)
+	f.mu.Unlock()
+	for _, c := range consumers {
+		c.Cancel() // the broker tells them
+	}
 	return nil
 }
 
@@ -153,6 +161,7 @@ func (f *fakeConnection) Consume(queue string, _ int) (consumer, error) {
 	q.consumers = append(q.consumers, c)
 	q.most = max(q.most, len(q.consumers))
 	q.push()
+	f.consumed <- queue
 	return c, nil
 }
 
@@ -199,6 +208,9 @@ func (c *fakeConsumer) requeue(tag uint64) {
 func (c *fakeConsumer) Ack(tag uint64, _ bool) error {
 	c.broker.mu.Lock()
 	defer c.broker.mu.Unlock()
+	if _, ok := c.unacked[tag]; !ok {
+		return errors.New("unknown delivery tag")
+	}
 	delete(c.unacked, tag)
 	return nil
 }

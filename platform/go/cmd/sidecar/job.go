@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"log/slog"
 	"net"
 	"strconv"
 	"sync"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -33,19 +31,19 @@ const unlimited = 0
 type job struct {
 	server *server
 
-	mu         sync.Mutex
-	cancel     context.CancelFunc // of the present subscription's context; nil before the first
-	handing    *sync.WaitGroup    // the present subscription's goroutines
-	first      *grpc.ClientConn   // the present subscription's receiver
-	consumer   consumer           // nil while there is none
-	ending     bool               // nothing more is handed over
-	unanswered map[string][]*amqp.Delivery
-	// handed counts the messages that the services have, or are just getting. The broker delivers them once more
-	// when it was away in between.
-	handed map[digest]int
-}
+	// turn is held by the call of the first service. Calls come one after the other: services that count their
+	// messages need not be safe for several at the same time.
+	turn sync.Mutex
 
-type digest [sha256.Size]byte
+	mu       sync.Mutex
+	cancel   context.CancelFunc // of the present subscription's context; nil before the first
+	handing  *sync.WaitGroup    // the present subscription's goroutines
+	first    *grpc.ClientConn   // the present subscription's receiver
+	queue    string             // the Job's
+	consumer consumer           // nil while there is none
+	ending   bool               // nothing more is handed over
+	held     []*held            // what the services have, or are about to get
+}
 
 func newJob(s *server) *job { return &job{server: s} }
 
@@ -76,8 +74,7 @@ func (j *job) begin(in *pb.ChainRequest, first *grpc.ClientConn) bool {
 		return false
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	j.cancel, j.handing, j.first = cancel, new(sync.WaitGroup), first
-	j.unanswered, j.handed = map[string][]*amqp.Delivery{}, map[digest]int{}
+	j.cancel, j.handing, j.first, j.queue, j.held = cancel, new(sync.WaitGroup), first, in.GetRoutingKey(), nil
 	handing := j.handing
 	handing.Go(func() { j.subscribe(ctx, in, first, handing) })
 	return true
@@ -111,8 +108,11 @@ func (j *job) subscribe(ctx context.Context, in *pb.ChainRequest, first *grpc.Cl
 			slog.WarnContext(ctx, "queue not consumed", "queue", in.GetRoutingKey(), "error", err)
 		} else {
 			slog.InfoContext(ctx, "consuming", "queue", in.GetRoutingKey(), "port", in.GetPort())
+			// The loop never waits for the services: the end of the connection, or of the queue, has to be seen at once.
 			for d := range c.Deliveries() {
-				handing.Go(func() { j.handOver(ctx, first, &d) })
+				if m, message := j.take(ctx, c, &d); m != nil {
+					handing.Go(func() { j.handOver(ctx, first, m, message) })
+				}
 			}
 		}
 		if j.isEnding() || ctx.Err() != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -176,26 +178,53 @@ func TestMessageThatCameTooEarlyGoesBack(t *testing.T) {
 	t.Parallel()
 	broker := withQueues(t, jobQueue, agentQueue)
 	s := startSidecar(t, broker)
-	second := make(chan struct{})
-	f := startFirst(t, func(ctx context.Context, m *pb.MicroserviceCommunication) error {
-		if m.GetRequestMetadata().GetCorrelationId() == "C2" {
-			close(second)
-			return status.Error(codes.Unavailable, "takes no message any more")
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	f := startFirst(t, func(_ context.Context, m *pb.MicroserviceCommunication) error {
+		if id := m.GetRequestMetadata().GetCorrelationId(); id != "C1" {
+			t.Errorf("the chain was handed %s while it worked on C1", id)
 		}
-		<-second
+		close(begun)
+		<-proceed
 		s.answer(t, m)
 		s.stopChain(t)
 		return nil
 	})
 	s.beginChain(t, f)
 	broker.put(t, jobQueue, microserviceCommunication, data("C1", ""))
+	<-begun
 	broker.put(t, jobQueue, microserviceCommunication, data("C2", ""))
+	close(proceed)
 	<-s.ended
 	if left := broker.ready(t, jobQueue); !slices.Equal(left, []string{"C2"}) {
 		t.Errorf("job queue has %q, want C2", left)
 	}
 	if n := len(broker.answers(t)); n != 1 {
 		t.Errorf("%d answers, want 1", n)
+	}
+}
+
+func TestMessagesAreHandedOverOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	broker := withQueues(t, jobQueue, agentQueue)
+	s := startSidecar(t, broker)
+	var busy, most, seen atomic.Int32
+	f := startFirst(t, func(_ context.Context, m *pb.MicroserviceCommunication) error {
+		most.Store(max(most.Load(), busy.Add(1)))
+		defer busy.Add(-1)
+		runtime.Gosched()
+		if seen.Add(1) == 20 {
+			s.answer(t, m)
+			s.stopChain(t)
+		}
+		return nil
+	})
+	for range 20 {
+		broker.put(t, jobQueue, microserviceCommunication, data("C1", ""))
+	}
+	s.beginChain(t, f)
+	<-s.ended
+	if most.Load() != 1 || seen.Load() != 20 {
+		t.Errorf("%d messages handed over, %d at a time; want 20, 1 at a time", seen.Load(), most.Load())
 	}
 }
 
@@ -248,16 +277,83 @@ func TestBrokerThatComesBackHandsNothingOverTwice(t *testing.T) {
 	broker.put(t, jobQueue, microserviceCommunication, data("C1", "same"))
 	<-got
 	<-got
-	broker.drop()
-	broker.put(t, jobQueue, microserviceCommunication, data("C1", "after"))
-	if text := <-got; text != "after" {
-		t.Errorf("got %q again", text)
+	for _, after := range []string{"after", "after the second time"} {
+		broker.drop()
+		broker.put(t, jobQueue, microserviceCommunication, data("C1", after))
+		if text := <-got; text != after {
+			t.Errorf("got %q again", text)
+		}
 	}
 	s.answer(t, data("C1", "all"))
 	s.stopChain(t)
 	<-s.ended
 	if left := broker.ready(t, jobQueue); left != nil {
 		t.Errorf("job queue still has %q", left)
+	}
+}
+
+func TestBrokerThatGoesAwayDuringACall(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		back bool // the sidecar consumes again before the chain answers
+	}{{"answer after the redelivery", true}, {"answer before the redelivery", false}} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			broker := withQueues(t, jobQueue, agentQueue)
+			s := startSidecar(t, broker)
+			begun, proceed := make(chan struct{}, 10), make(chan struct{})
+			f := startFirst(t, func(_ context.Context, m *pb.MicroserviceCommunication) error {
+				begun <- struct{}{}
+				<-proceed
+				s.answer(t, m)
+				s.stopChain(t)
+				return nil
+			})
+			s.beginChain(t, f)
+			broker.put(t, jobQueue, microserviceCommunication, data("C1", ""))
+			<-begun
+			<-broker.consumed
+			broker.drop()
+			if test.back {
+				<-broker.consumed
+			}
+			close(proceed)
+			if err := <-s.ended; err != nil {
+				t.Errorf("sidecar ended with %v", err)
+			}
+			if left := broker.ready(t, jobQueue); left != nil {
+				t.Errorf("job queue has %q, which the next Pod would answer again", left)
+			}
+			if n := len(broker.answers(t)); n != 1 || len(begun) != 0 {
+				t.Errorf("%d answers, and %d more calls of the chain; want 1 answer of 1 call", n, len(begun))
+			}
+		})
+	}
+}
+
+func TestDeletedQueueEndsAChainThatHangs(t *testing.T) {
+	t.Parallel()
+	broker := withQueues(t, jobQueue, agentQueue)
+	s := startSidecar(t, broker)
+	begun := make(chan struct{})
+	f := startFirst(t, func(ctx context.Context, _ *pb.MicroserviceCommunication) error {
+		close(begun)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	s.beginChain(t, f)
+	broker.put(t, jobQueue, microserviceCommunication, data("C1", ""))
+	<-begun
+	b, err := broker.dial(t.Context())
+	if err == nil {
+		err = b.Delete(jobQueue)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-s.ended; err != nil {
+		t.Errorf("sidecar ended with %v", err)
 	}
 }
 

@@ -25,8 +25,8 @@ const (
 	brokerAddress = "rabbitmq.core.svc.cluster.local:5672"
 	defaultPort   = 50051
 	// drain is what pending sends get when the sidecar is told to end. It is more than a send to a queue that is
-	// there ever takes, and less than a Pod's grace period.
-	drain = 12 * time.Second
+	// there takes, and less than the grace period of the long-running Pods, which is 5 s.
+	drain = 3 * time.Second
 )
 
 func main() {

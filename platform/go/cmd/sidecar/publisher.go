@@ -26,7 +26,9 @@ type publishing interface {
 type publisher struct {
 	channel publishing
 
-	mu      sync.Mutex
+	order sync.Mutex // keeps sequence numbers in step with publications; held while a message is written
+
+	mu      sync.Mutex              // never held while anything waits: confirms that nobody takes are dropped
 	waiting map[uint64]chan<- error // by sequence number; nil when the channel has ended
 	reason  error                   // why it has
 }
@@ -56,22 +58,38 @@ func (p *publisher) publish(ctx context.Context, key string, message amqp.Publis
 	}
 }
 
-// begin publishes. The lock keeps sequence numbers in step with publications.
+// begin publishes.
 func (p *publisher) begin(ctx context.Context, key string, message amqp.Publishing) (<-chan error, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.waiting == nil {
-		return nil, p.reason
-	}
+	p.order.Lock()
+	defer p.order.Unlock()
 	sequence := p.channel.GetNextPublishSeqNo()
-	message.MessageId = strconv.FormatUint(sequence, 10) // by which a return is known
 	outcome := make(chan error, 1)
-	p.waiting[sequence] = outcome
+	if err := p.await(sequence, outcome); err != nil {
+		return nil, err
+	}
+	message.MessageId = strconv.FormatUint(sequence, 10) // by which a return is known
 	if err := p.channel.PublishWithContext(ctx, exchange, key, true, false, message); err != nil {
-		delete(p.waiting, sequence)
+		p.forget(sequence)
 		return nil, fmt.Errorf("%w: %w", errLost, err)
 	}
 	return outcome, nil
+}
+
+// await has the outcome of a publication told to waiter, or fails if the channel has ended.
+func (p *publisher) await(sequence uint64, waiter chan<- error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting == nil {
+		return p.reason
+	}
+	p.waiting[sequence] = waiter
+	return nil
+}
+
+func (p *publisher) forget(sequence uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.waiting, sequence)
 }
 
 // read tells each publication's outcome until the channel ends.

@@ -228,6 +228,57 @@ func TestServiceEndsWithItsSidecar(t *testing.T) {
 	}
 }
 
+func TestSidecarRestartedAloneIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	count := func(_ context.Context, messages []*pb.MicroserviceCommunication) (*pb.MicroserviceCommunication, error) {
+		var cells []string
+		for _, m := range messages {
+			cells = append(cells, m.GetData().GetFields()["a"].GetListValue().GetValues()[0].GetStringValue())
+		}
+		messages[0].Result = []byte(strings.Join(cells, " "))
+		return messages[0], nil
+	}
+	r := start(t, 2, Service{Name: "merge", Handle: count, Messages: 2})
+	if _, err := r.first.SendData(t.Context(), request(t, "C1", "x")); err != nil {
+		t.Fatal(err)
+	}
+	r.server.Stop()
+	r.serve(t)
+	<-r.begun
+	for _, cell := range []string{"x", "y"} { // the first was not acknowledged, and comes again
+		if _, err := r.first.SendData(t.Context(), request(t, "C1", cell)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := <-r.answers; string(got.GetResult()) != "x y" {
+		t.Errorf("answer of messages %q, want each once", got.GetResult())
+	}
+	r.finish(t)
+}
+
+func TestServiceEndsWhenItsSidecarStaysAway(t *testing.T) {
+	t.Parallel()
+	port := ports(t, 2)
+	s := Service{Name: "a", Handle: note("a"), patience: 10 * time.Millisecond}
+	// Nothing listens at the sidecar's port.
+	if err := s.Run(t.Context(), Place{Port: port, SidecarPort: port + 1, Queue: "Q", Last: true}); err != nil {
+		t.Errorf("run = %v, want nil", err)
+	}
+}
+
+func TestMessagesOfSeveralProvidersNeedAJoin(t *testing.T) {
+	t.Parallel()
+	r := start(t, 2, Service{Name: "sql-algorithm", Handle: note("a")})
+	if _, err := r.first.SendData(t.Context(), request(t, "C1", "x")); err != nil {
+		t.Fatal(err)
+	}
+	got := <-r.answers
+	if text := got.GetMetadata()[ErrorKey]; !strings.HasPrefix(text, "sql-algorithm: 2 data providers") || len(got.GetResult()) != 0 {
+		t.Errorf("answer %v, want a failure that says that 2 providers send rows", got)
+	}
+	r.finish(t)
+}
+
 func TestServiceEndsWithItsPod(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -272,15 +323,19 @@ func TestPlaceFromEnv(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{
 		"DESIGNATED_GRPC_PORT": "50054", "SIDECAR_PORT": "50051", "FIRST": "0", "LAST": "1",
-		"JOB_NAME": "Juva1", "NR_OF_DATA_PROVIDERS": "2",
+		"JOB_NAME": "Juva1", "NR_OF_DATA_PROVIDERS": "2", "DYNAMOS_HTTP_REQUEST_TIMEOUT": "60",
 	}
 	got, err := PlaceFromEnv(func(name string) string { return env[name] })
-	want := Place{Port: 50054, SidecarPort: 50051, Last: true, Queue: "Juva1", Providers: 2}
+	want := Place{Port: 50054, SidecarPort: 50051, Last: true, Queue: "Juva1", Providers: 2, RequestTimeout: time.Minute}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 	if got.next() != 50051 {
 		t.Errorf("the last service's next is port %d, want the sidecar's", got.next())
+	}
+
+	if got.nextTimeout() != 40*time.Second || (Place{}).nextTimeout() != 20*time.Second {
+		t.Errorf("the next service may take %v of %v, want two thirds", got.nextTimeout(), got.RequestTimeout)
 	}
 
 	env["FIRST"], env["JOB_NAME"] = "yes", ""

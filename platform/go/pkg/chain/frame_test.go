@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -22,6 +23,7 @@ type sidecar struct {
 
 	port    int
 	health  *rpc.Health
+	server  *grpc.Server
 	begun   chan *pb.ChainRequest
 	answers chan *pb.MicroserviceCommunication
 	stops   chan struct{}
@@ -44,23 +46,29 @@ func (s *sidecar) StopReceivingRabbit(context.Context, *pb.StopRequest) (*emptyp
 
 func newSidecar(t *testing.T) *sidecar {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, health := rpc.NewServer()
 	s := &sidecar{
-		port:    listener.Addr().(*net.TCPAddr).Port,
-		health:  health,
 		begun:   make(chan *pb.ChainRequest, 10),
 		answers: make(chan *pb.MicroserviceCommunication, 10),
 		stops:   make(chan struct{}, 10),
 	}
-	pb.RegisterRabbitMQServer(server, s)
-	pb.RegisterMicroserviceServer(server, s)
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
+	s.serve(t)
+	t.Cleanup(func() { s.server.Stop() })
 	return s
+}
+
+// serve begins a life of the sidecar, at the port of the one before.
+func (s *sidecar) serve(t *testing.T) {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", local(s.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.port = listener.Addr().(*net.TCPAddr).Port
+	s.server, s.health = rpc.NewServer()
+	pb.RegisterRabbitMQServer(s.server, s)
+	pb.RegisterMicroserviceServer(s.server, s)
+	server := s.server
+	go func() { _ = server.Serve(listener) }()
 }
 
 var portsMu sync.Mutex

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -14,13 +13,9 @@ import (
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
 )
 
-// nextTimeout is how long the next service may take to listen: its container may be pulled up, or restarted, just
-// now. It is less than the 30 s after which the agent gives up, so that the reason still reaches the requester.
-const nextTimeout = 20 * time.Second
-
 // handOn gives the message to the next service, or news of why that was impossible to whoever can still be reached.
 func (r *run) handOn(ctx context.Context, message *pb.MicroserviceCommunication) error {
-	err := send(ctx, r.next, message)
+	err := r.send(ctx, r.next, message)
 	if err == nil {
 		return nil
 	}
@@ -34,14 +29,14 @@ func (r *run) handOn(ctx context.Context, message *pb.MicroserviceCommunication)
 		text = fmt.Sprintf("%s: hand the message to %s: %s", r.service.Name, who, status.Convert(err).Message())
 	}
 	failed := failure(message, text)
-	if alive(err) && !r.place.Last && send(ctx, r.next, failed) == nil {
+	if alive(err) && !r.place.Last && r.send(ctx, r.next, failed) == nil {
 		return nil
 	}
 	// The others were left out and will never hand on anything, so it is this service that ends the sidecar.
 	r.mu.Lock()
 	r.broken = true
 	r.mu.Unlock()
-	if err := send(ctx, r.sidecar, failed); err != nil {
+	if err := r.send(ctx, r.sidecar, failed); err != nil {
 		return fmt.Errorf("%s (and the sidecar: %w)", text, err)
 	}
 	return nil
@@ -59,9 +54,10 @@ func alive(err error) bool {
 }
 
 // send returns when the other end has handled the message. Only its start is timed.
-func send(ctx context.Context, to *grpc.ClientConn, message *pb.MicroserviceCommunication) error {
-	starting, cancel := context.WithTimeoutCause(ctx, nextTimeout,
-		status.Errorf(codes.DeadlineExceeded, "it did not listen within %v", nextTimeout))
+func (r *run) send(ctx context.Context, to *grpc.ClientConn, message *pb.MicroserviceCommunication) error {
+	timeout := r.place.nextTimeout()
+	starting, cancel := context.WithTimeoutCause(ctx, timeout,
+		status.Errorf(codes.DeadlineExceeded, "it did not listen within %v", timeout))
 	defer cancel()
 	if err := rpc.WaitServing(starting, to); err != nil {
 		if starting.Err() != nil {

@@ -69,6 +69,11 @@ func (r *run) handle(ctx context.Context, messages []*pb.MicroserviceCommunicati
 			return failure(m, text)
 		}
 	}
+	if n := r.place.Providers; r.place.First && n > len(messages) {
+		// Its answer would be that of the provider who came first, and look like the answer of all.
+		return failure(messages[0], fmt.Sprintf("%s: %d data providers send rows, and no service joins them: "+
+			"the chain of the third party has to begin with one that does (sql-aggregate, option aggregate)", r.service.Name, n))
+	}
 	message, err := r.call(ctx, messages)
 	if err != nil {
 		slog.ErrorContext(ctx, "request failed", "error", err)

@@ -25,10 +25,11 @@ const (
 type run struct {
 	pb.UnimplementedMicroserviceServer
 
-	service *Service
-	place   Place
-	next    *grpc.ClientConn // the sidecar's for the last service
-	sidecar *grpc.ClientConn
+	service  *Service
+	place    Place
+	patience time.Duration
+	next     *grpc.ClientConn // the sidecar's for the last service
+	sidecar  *grpc.ClientConn
 
 	mu      sync.Mutex
 	arrived []*pb.MicroserviceCommunication
@@ -40,7 +41,7 @@ type run struct {
 }
 
 // Run takes the service's place in its chain and returns nil when it has handed on its message, when the sidecar
-// ends, or when ctx does. It returns an error if the port is taken or the sidecar can't consume the Job's queue.
+// ends or stays away, or when ctx ends. It returns an error if the port is taken or the sidecar can't consume the Job's queue.
 func (s *Service) Run(ctx context.Context, place Place) error {
 	sidecar, err := rpc.Dial(local(place.SidecarPort))
 	if err != nil {
@@ -56,7 +57,10 @@ func (s *Service) Run(ctx context.Context, place Place) error {
 		next.Connect()
 	}
 	sidecar.Connect()
-	r := &run{service: s, place: place, next: next, sidecar: sidecar, done: make(chan struct{})}
+	r := &run{service: s, place: place, next: next, sidecar: sidecar, done: make(chan struct{}), patience: sidecarPatience}
+	if s.patience > 0 {
+		r.patience = s.patience
+	}
 
 	server, health := rpc.NewServer()
 	pb.RegisterMicroserviceServer(server, r)
@@ -80,55 +84,21 @@ func (s *Service) Run(ctx context.Context, place Place) error {
 // wait returns when nothing is left to do.
 func (r *run) wait(ctx context.Context, served <-chan error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	defer watching.Wait()
+	var following sync.WaitGroup
+	defer following.Wait()
 	defer cancel()
-	ending := make(chan struct{})
-	watching.Go(func() {
-		if rpc.WaitEnding(ctx, r.sidecar) == nil {
-			close(ending)
-		}
-	})
-	begun := make(chan error, 1)
-	watching.Go(func() { begun <- r.begin(ctx) })
-	for {
-		select {
-		case err := <-begun:
-			if err != nil && ctx.Err() == nil {
-				return err
-			}
-			begun = nil
-		case err := <-served:
-			return fmt.Errorf("serve %s: %w", r.service.Name, err)
-		case <-r.done:
-			return nil
-		case <-ending:
-			slog.InfoContext(ctx, "the sidecar ends, and so does this service")
-			return nil
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// begin has the sidecar consume the Job's queue, if this is the first service. It waits for the sidecar, and the
-// sidecar for the broker.
-func (r *run) begin(ctx context.Context) error {
-	if !r.place.First {
+	over := make(chan error, 1)
+	following.Go(func() { over <- r.followSidecar(ctx) })
+	select {
+	case err := <-over:
+		return err
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", r.service.Name, err)
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
 		return nil
 	}
-	if err := rpc.WaitServing(ctx, r.sidecar); err != nil {
-		return fmt.Errorf("wait for the sidecar: %w", err)
-	}
-	_, err := pb.NewRabbitMQClient(r.sidecar).InitRabbitForChain(ctx, &pb.ChainRequest{
-		ServiceName: r.service.Name,
-		RoutingKey:  r.place.Queue,
-		Port:        uint32(r.place.Port),
-	})
-	if err != nil {
-		return fmt.Errorf("consume queue %s: %w", r.place.Queue, err)
-	}
-	return nil
 }
 
 // endsSidecar says whether it is up to this service to end the sidecar: it is the last one, or left the others out.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 
@@ -31,6 +32,8 @@ type Service struct {
 	Handle Handler
 	// Messages is how many messages of the request arrive before Handle is called; less than 1 means 1.
 	Messages int
+
+	patience time.Duration // sidecarPatience, shorter in tests
 }
 
 // SQL makes a [Handler] of a function that works on one message in place, and on the SQL data request that started

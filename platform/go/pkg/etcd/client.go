@@ -7,6 +7,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // Endpoints are the addresses of the config store. They are compiled in: everything that runs the platform has to
@@ -24,6 +26,18 @@ const (
 	maxTxnOps = 128
 )
 
+// reconnect is how soon the client tries again to reach a store that was away. gRPC's own pauses grow to two
+// minutes, for which services would be blind after the store is back.
+var reconnect = grpc.ConnectParams{
+	Backoff: backoff.Config{
+		BaseDelay:  100 * time.Millisecond,
+		Multiplier: 1.6,
+		Jitter:     0.2,
+		MaxDelay:   time.Second,
+	},
+	MinConnectTimeout: 2 * time.Second,
+}
+
 // Client is a [Store] on an etcd server.
 type Client struct {
 	etcd *clientv3.Client
@@ -39,7 +53,8 @@ func Connect(ctx context.Context, endpoints []string) (*Client, error) {
 		DialTimeout: operationTimeout,
 		// A store that went away without closing its connections is noticed by pings.
 		DialKeepAliveTime:    10 * time.Second,
-		DialKeepAliveTimeout: 2 * time.Second,
+		DialKeepAliveTimeout: 10 * time.Second,
+		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnect)},
 		// What it would log reaches callers as errors.
 		Logger: zap.NewNop(),
 	})

@@ -88,8 +88,8 @@ func WaitServing(ctx context.Context, conn *grpc.ClientConn) error {
 		case status.Code(err) == codes.Unimplemented:
 			return fmt.Errorf("%s has no health service: %w", conn.Target(), err)
 		}
-		// What was seen before time was up tells more than that it is.
-		if last == nil || ctx.Err() == nil {
+		// What was seen before time was up tells more than that it is, which a call may notice before ctx does.
+		if last == nil || ctx.Err() == nil && status.Code(err) != codes.DeadlineExceeded {
 			last = err
 		}
 		select {
@@ -100,23 +100,10 @@ func WaitServing(ctx context.Context, conn *grpc.ClientConn) error {
 	}
 }
 
-// WaitEnding returns nil when the other end of conn announces its end. It waits on through restarts of the other
-// end, until ctx ends. A server without Watch never announces anything.
-func WaitEnding(ctx context.Context, conn *grpc.ClientConn) error {
+// WatchEnding returns true when the other end of conn announces its end, and false when it goes away without, or ctx
+// ends. It waits for a server that doesn't listen yet. A server without Watch never announces anything.
+func WatchEnding(ctx context.Context, conn *grpc.ClientConn) bool {
 	client := pb.NewHealthClient(conn)
-	for {
-		if ended := watchEnding(ctx, client); ended {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(checkAgain):
-		}
-	}
-}
-
-func watchEnding(ctx context.Context, client pb.HealthClient) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := client.Watch(ctx, &pb.HealthCheckRequest{})

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -17,8 +18,15 @@ from dynamos.base_client import BaseClient
 from dynamos.channel import MESSAGE_LIMIT, open_channel
 from dynamos.rabbit_client import RabbitClient
 
-READY_TIMEOUT = 20.0
-"""Seconds that the other end has to start listening. Less than the 30 s that an agent waits for an answer."""
+
+def ready_timeout(request_timeout: str | None) -> float:
+    """Two thirds of the seconds that an agent waits for the answer: 30, unless it tells its Jobs another number."""
+    seconds = int(request_timeout) if request_timeout and request_timeout.isdecimal() else 0
+    return (seconds or 30) * 2 / 3
+
+
+READY_TIMEOUT = ready_timeout(os.getenv("DYNAMOS_HTTP_REQUEST_TIMEOUT"))
+"""Seconds that the other end has to start listening. Less than an agent waits for the answer."""
 
 _LIMIT_MIB = MESSAGE_LIMIT >> 20
 

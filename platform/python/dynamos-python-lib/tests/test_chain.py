@@ -205,6 +205,11 @@ def test_a_message_of_another_type_is_refused_aloud(sidecar, ports, start, messa
     assert "policyUpdate" in sidecar.answer().metadata["error"]
 
 
+@pytest.mark.parametrize(("told", "seconds"), [(None, 20), ("60", 40), ("", 20), ("0", 20), ("soon", 20)])
+def test_the_next_service_may_take_two_thirds_of_the_request(told, seconds):
+    assert grpc_client.ready_timeout(told) == seconds
+
+
 def test_a_dead_end_is_told_to_the_caller(sidecar, ports, start, message, monkeypatch):
     monkeypatch.setattr(grpc_client, "READY_TIMEOUT", 0.3)
     step = Step("a")

@@ -17,6 +17,7 @@ type Memory struct {
 	mu       sync.Mutex
 	values   map[string][]byte
 	watchers map[*watcher]bool
+	failure  error
 }
 
 type watcher struct {
@@ -32,18 +33,25 @@ func New() *Memory {
 	return &Memory{values: map[string][]byte{}, watchers: map[*watcher]bool{}}
 }
 
+// Fail makes reads and writes fail with err, as a store does that is away; nil brings it back.
+func (m *Memory) Fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failure = err
+}
+
 // Get implements etcd.Store.
 func (m *Memory) Get(_ context.Context, key string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.values[key], nil
+	return m.values[key], m.failure
 }
 
 // List implements etcd.Store.
 func (m *Memory) List(_ context.Context, prefix string) ([]etcd.Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.list(prefix), nil
+	return m.list(prefix), m.failure
 }
 
 func (m *Memory) list(prefix string) []etcd.Entry {
@@ -60,6 +68,9 @@ func (m *Memory) list(prefix string) []etcd.Entry {
 func (m *Memory) Put(_ context.Context, pairs ...etcd.Entry) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.failure != nil {
+		return m.failure
+	}
 	for _, p := range pairs {
 		m.values[p.Key] = p.Value
 		m.tell(etcd.Event{Entry: p})
@@ -76,6 +87,9 @@ func (m *Memory) PutLeased(ctx context.Context, pair etcd.Entry, _ time.Duration
 func (m *Memory) Delete(_ context.Context, key string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.failure != nil {
+		return m.failure
+	}
 	if _, ok := m.values[key]; ok {
 		delete(m.values, key)
 		m.tell(etcd.Event{Entry: etcd.Entry{Key: key}, Deleted: true})
