@@ -7,12 +7,9 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/dynsandbox/dynsandbox/internal/engine"
 	"github.com/dynsandbox/dynsandbox/internal/progress"
@@ -33,55 +30,81 @@ type Report struct {
 // Every object gets the sandbox's label. Objects of a kind that the cluster doesn't know are skipped and reported.
 // What isn't in the list is left alone.
 func (c *Client) Apply(ctx context.Context, objects []Object) (Report, error) {
-	return c.apply(ctx, objects, nil)
-}
-
-// DryRun does what [Client.Apply] does, but for keeping the result. In a cluster that lacks the objects' namespaces
-// it fails: those aren't made either.
-func (c *Client) DryRun(ctx context.Context, objects []Object) (Report, error) {
-	return c.apply(ctx, objects, []string{metav1.DryRunAll})
-}
-
-func (c *Client) apply(ctx context.Context, objects []Object, dryRun []string) (Report, error) {
-	var (
-		report Report
-		mu     sync.Mutex
-		done   atomic.Int64
-	)
 	ordered := Order(objects)
-	for begin := 0; begin < len(ordered); {
-		end := begin
-		for end < len(ordered) && rank(ordered[end].GetKind()) == rank(ordered[begin].GetKind()) {
-			end++
-		}
+	before, complete, err := c.standing(ctx, ordered)
+	if err != nil {
+		return Report{}, err
+	}
+	run := &applying{Client: c, before: before}
+	var done atomic.Int64
+	for _, stage := range stages(ordered, complete) {
+		run.asked = sync.Once{}
 		g, gctx := errgroup.WithContext(ctx)
-		g.SetLimit(8)
-		for _, o := range ordered[begin:end] {
+		g.SetLimit(16)
+		for _, o := range stage {
 			g.Go(func() error {
-				err := c.applyOne(gctx, o, dryRun, &report, &mu)
+				err := run.one(gctx, o)
 				progress.Report(ctx, progress.Update{What: "apply " + o.ID(), Done: done.Add(1), Total: int64(len(ordered)), Unit: "steps"})
 				return err
 			})
 		}
 		if err := g.Wait(); err != nil {
-			return report, err
+			return run.report, err
 		}
-		begin = end
 	}
-	return report, nil
+	return run.report, nil
 }
 
-func (c *Client) applyOne(ctx context.Context, o Object, dryRun []string, report *Report, mu *sync.Mutex) error {
+// stages divides ordered objects into lists that are applied one after the other: one a rank. Where all of them are
+// there already, two do: what Pods read, then what makes Pods.
+func stages(ordered []Object, complete bool) [][]Object {
+	var out [][]Object
+	if complete {
+		var read, run []Object
+		for _, o := range ordered {
+			if _, ok := podSpec(o); ok {
+				run = append(run, o)
+			} else {
+				read = append(read, o)
+			}
+		}
+		return [][]Object{read, run}
+	}
+	for i, o := range ordered {
+		if i == 0 || rank(o.GetKind()) != rank(ordered[i-1].GetKind()) {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], o)
+	}
+	return out
+}
+
+// applying is one run of Apply.
+type applying struct {
+	*Client
+	before map[string]string // resource versions, see standing
+	asked  sync.Once         // the cluster has been asked anew for its kinds, in this stage
+
+	mu     sync.Mutex
+	report Report
+}
+
+func (a *applying) one(ctx context.Context, o Object) error {
 	id := o.ID()
 	at := ""
 	if o.Template != "" {
 		at = " (" + o.Template + ")"
 	}
-	resource, err := c.resource(o)
+	p, err := a.place(o)
 	if meta.IsNoMatchError(err) {
-		mu.Lock()
-		defer mu.Unlock()
-		report.Skipped = append(report.Skipped, Omission{o.GetKind(), o.GetNamespace(), o.GetName(), o.Chart,
+		// Its CustomResourceDefinition may have been applied since.
+		a.asked.Do(a.mapper.Reset)
+		p, err = a.place(o)
+	}
+	if meta.IsNoMatchError(err) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.report.Skipped = append(a.report.Skipped, Omission{o.GetKind(), o.GetNamespace(), o.GetName(), o.Chart,
 			"the cluster has no " + o.GroupVersionKind().GroupKind().String()})
 		return nil
 	}
@@ -93,63 +116,33 @@ func (c *Client) applyOne(ctx context.Context, o Object, dryRun []string, report
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels[engine.LabelSandbox] = c.sandbox
+	labels[engine.LabelSandbox] = a.sandbox
 	u.SetLabels(labels)
 
-	before, err := resource.Get(ctx, u.GetName(), metav1.GetOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("get %s%s: %w", id, at, err)
+	version := a.before[p.key(u.GetName())]
+	if version == "" { // not there, or without our label
+		found, err := a.at(p).Get(ctx, u.GetName(), metav1.GetOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("get %s%s: %w", id, at, err)
+		}
+		if err == nil {
+			version = found.GetResourceVersion()
+		}
 	}
 	// Forced: whoever else set a field that the workspace sets, the workspace wins.
-	after, err := resource.Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: fieldManager, Force: true, DryRun: dryRun})
+	after, err := a.at(p).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 	if err != nil {
 		return fmt.Errorf("apply %s%s: %w", id, at, err)
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	switch {
-	case before == nil:
-		report.Created = append(report.Created, id)
-	case same(before, after, dryRun != nil):
-		report.Unchanged = append(report.Unchanged, id)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch version {
+	case "":
+		a.report.Created = append(a.report.Created, id)
+	case after.GetResourceVersion():
+		a.report.Unchanged = append(a.report.Unchanged, id)
 	default:
-		report.Changed = append(report.Changed, id)
+		a.report.Changed = append(a.report.Changed, id)
 	}
 	return nil
-}
-
-// resource finds where in the API an object belongs, by discovery; asked again once when its kind isn't known yet,
-// as a CustomResourceDefinition may have been applied since.
-func (c *Client) resource(o Object) (dynamic.ResourceInterface, error) {
-	gvk := o.GroupVersionKind()
-	mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-	if meta.IsNoMatchError(err) {
-		c.mapper.Reset()
-		mapping, err = c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if mapping.Scope.Name() != meta.RESTScopeNameNamespace {
-		return c.Dynamic.Resource(mapping.Resource), nil
-	}
-	namespace := o.GetNamespace()
-	if namespace == "" {
-		namespace = releaseNamespace
-	}
-	return c.Dynamic.Resource(mapping.Resource).Namespace(namespace), nil
-}
-
-// same reports whether an apply changed nothing. After a real one the resource version says so; a dry run doesn't
-// count it up.
-func same(before, after *unstructured.Unstructured, dryRun bool) bool {
-	if !dryRun {
-		return before.GetResourceVersion() == after.GetResourceVersion()
-	}
-	a, b := before.DeepCopy(), after.DeepCopy()
-	for _, u := range []*unstructured.Unstructured{a, b} {
-		u.SetManagedFields(nil)
-		u.SetResourceVersion("")
-	}
-	return equality.Semantic.DeepEqual(a.Object, b.Object)
 }

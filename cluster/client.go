@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -12,24 +14,51 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Client speaks to the API server of one sandbox's cluster.
+// Client speaks to the API server of one sandbox's cluster. It keeps its connections, and what it learned of the
+// cluster's kinds: use one for as long as the cluster stands.
 type Client struct {
 	Config    *rest.Config
 	Clientset kubernetes.Interface
 	Dynamic   dynamic.Interface
 
-	sandbox string
-	mapper  meta.ResettableRESTMapper
+	sandbox    string
+	mapper     meta.ResettableRESTMapper
+	kubeconfig []byte // that it was made from
 }
 
-// Client returns a client that uses the cluster's own kubeconfig. Nothing is sent yet.
+// Client returns a client that uses the cluster's own kubeconfig: the same one, while that stays the same.
+// Nothing is sent yet.
 func (c *Cluster) Client() (*Client, error) {
-	cfg, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
+	kubeconfig, err := os.ReadFile(c.Kubeconfig())
 	if err != nil {
 		return nil, fmt.Errorf("read the cluster's kubeconfig: %w", err)
 	}
-	// One user on one machine: the client's own brake would only make a bring-up slower.
-	cfg.QPS, cfg.Burst = 1000, 1000
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept != nil && bytes.Equal(c.kept.kubeconfig, kubeconfig) {
+		return c.kept, nil
+	}
+	made, err := newClient(c.cfg.Sandbox, kubeconfig)
+	if err == nil {
+		c.kept = made
+	}
+	return made, err
+}
+
+// Keep hands over a client of the same sandbox (or nil) from an earlier [Cluster]: [Cluster.Client] goes on with it if
+// the cluster is still the same.
+func (c *Cluster) Keep(earlier *Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept = earlier
+}
+
+func newClient(sandbox string, kubeconfig []byte) (*Client, error) {
+	cfg, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("read the cluster's kubeconfig: %w", err)
+	}
+	cfg.QPS = -1 // one user on one machine: the client's own brake would only make a bring-up slower
 	cfg.UserAgent = "dynsandbox"
 	clientset, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
@@ -40,7 +69,7 @@ func (c *Cluster) Client() (*Client, error) {
 		return nil, fmt.Errorf("create kubernetes client: %w", err)
 	}
 	return &Client{
-		Config: cfg, Clientset: clientset, Dynamic: dyn, sandbox: c.cfg.Sandbox,
+		Config: cfg, Clientset: clientset, Dynamic: dyn, sandbox: sandbox, kubeconfig: kubeconfig,
 		mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(clientset.Discovery())),
 	}, nil
 }

@@ -77,6 +77,9 @@ func (c Config) kindConfig(static bool, q Quirks) *v1alpha4.Cluster {
 	if c.LaunchDir != "" {
 		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: c.LaunchDir, ContainerPath: nodeLaunchDir})
 	}
+	if q.kubeletUnit() != nil {
+		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: filepath.Join(c.StateDir, kubeletUnitFile), ContainerPath: nodeKubeletUnit, Readonly: true})
+	}
 
 	// The crash back-off's cap is 1 s, so that a typo in a service costs seconds. Images that were loaded belong
 	// to every Pod, even where a pull was tried first: NeverVerify.
@@ -103,7 +106,7 @@ func (c Config) kindConfig(static bool, q Quirks) *v1alpha4.Cluster {
 		Networking: v1alpha4.Networking{
 			IPFamily:         v1alpha4.IPv4Family,
 			APIServerAddress: "127.0.0.1",
-			KubeProxyMode:    v1alpha4.NFTablesProxyMode,
+			KubeProxyMode:    q.proxyMode(),
 		},
 		ContainerdConfigPatches: q.containerdPatches(),
 	}

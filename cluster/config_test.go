@@ -18,7 +18,7 @@ func TestKindConfig(t *testing.T) {
 	}{
 		"kind.yaml":            {static: true},
 		"kind-restricted.yaml": {static: true, quirks: Quirks{CgroupV1: true, NoSysResource: true}},
-		"kind-api.yaml":        {static: false},
+		"kind-api.yaml":        {static: false, quirks: Quirks{OldKernel: true}},
 	} {
 		got, err := render(testConfig().kindConfig(tc.static, tc.quirks))
 		if err != nil {

@@ -44,7 +44,7 @@ func (c *Client) DialService(ctx context.Context, namespace, service string, por
 	if err != nil {
 		return nil, err
 	}
-	return c.DialPod(ctx, namespace, pod, number)
+	return c.dialPod(ctx, namespace, pod, number)
 }
 
 // servicePort returns the name under which EndpointSlices know a Service's port.
@@ -80,8 +80,8 @@ func readyPod(slices []discoveryv1.EndpointSlice, portName string) (pod string, 
 	return "", 0, errors.New("none of its Pods is ready")
 }
 
-// DialPod connects to a port of a Pod through the API server.
-func (c *Client) DialPod(ctx context.Context, namespace, pod string, port int) (net.Conn, error) {
+// dialPod connects to a port of a Pod through the API server.
+func (c *Client) dialPod(ctx context.Context, namespace, pod string, port int) (net.Conn, error) {
 	dialer, err := c.podDialer(namespace, pod)
 	if err != nil {
 		return nil, err

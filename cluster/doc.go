@@ -3,7 +3,7 @@
 //
 // Start with [EnsureNetwork], then [New] and [Cluster.Create]; [Cluster.Client] then speaks to the API server:
 //
-//	network, err := cluster.EnsureNetwork(ctx, docker, "example")
+//	network, err := cluster.EnsureNetwork(ctx, docker, "example", dir)
 //	c, err := cluster.New(docker, cluster.Config{Sandbox: "example", NodeImage: image, Network: network, StateDir: dir, LaunchDir: files})
 //	err = c.Create(ctx)                                      // returns with the pull policy in force
 //	kube, err := c.Client()
@@ -14,8 +14,8 @@
 // [Cluster.Node] runs commands in the node, [Cluster.WaitContainerd] says when images may be sent to it (long
 // before Create returns), and [Entry] lets the host reach Services by name.
 //
-// The package never touches the user's kubeconfig, and deletes only containers of its own kind cluster and
-// networks that carry the sandbox's label. kind itself calls the docker command; nothing here does. While
-// [Cluster.Create] runs it sets KIND_EXPERIMENTAL_DOCKER_NETWORK, which is the process's: a process may create
-// clusters one after the other, not two at once.
+// The package never touches the user's kubeconfig, and deletes only containers of its own kind cluster (and those by
+// which it looks into node images). kind itself calls the docker command; nothing here does.
+// [Cluster.Create] sets the environment variable KIND_EXPERIMENTAL_DOCKER_NETWORK, and leaves it set: a process may
+// create clusters one after the other, not two at once.
 package cluster

@@ -75,9 +75,6 @@ func (e *Entry) Serve(ctx context.Context) error {
 	return <-closed
 }
 
-// Close closes an entry that is never served.
-func (e *Entry) Close() error { return e.listener.Close() }
-
 type target struct{ namespace, service string }
 
 // errHost is the answer to a Host that leads nowhere.

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -13,9 +12,11 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
-// Start starts the stopped node of a cluster that was created, and waits until the API answers.
-// On a running one it only checks that.
+// Start starts the stopped (or paused) node of a cluster that was created, and waits until the API answers.
+// On a running one it only checks that. After four minutes it gives up with a *fault.Timeout.
 func (c *Cluster) Start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startWait)
+	defer cancel()
 	nodes, err := c.containers(ctx)
 	if err != nil {
 		return err
@@ -24,31 +25,18 @@ func (c *Cluster) Start(ctx context.Context) error {
 		return fmt.Errorf("start cluster %s: it doesn't exist", Name(c.cfg.Sandbox))
 	}
 	for _, n := range nodes {
-		if n.State == container.StateRunning {
-			continue
+		switch n.State {
+		case container.StateRunning:
+		case container.StatePaused:
+			err = c.docker.ContainerUnpause(ctx, n.ID)
+		default:
+			err = c.docker.ContainerStart(ctx, n.ID, container.StartOptions{})
 		}
-		if err := c.docker.ContainerStart(ctx, n.ID, container.StartOptions{}); err != nil {
+		if err != nil {
 			return fmt.Errorf("start node %s: %w", nodeName(n), err)
 		}
 	}
 	return c.WaitAPI(ctx)
-}
-
-// Stop stops the node. [Cluster.Start] brings it back with everything that ran on it.
-func (c *Cluster) Stop(ctx context.Context) error {
-	nodes, err := c.containers(ctx)
-	if err != nil {
-		return err
-	}
-	// systemd asks everything to end at once, and etcd does within two seconds; then it waits long for the first
-	// processes of Pods, which a signal from outside their namespace doesn't reach.
-	seconds := 10
-	for _, n := range nodes {
-		if err := c.docker.ContainerStop(ctx, n.ID, container.StopOptions{Timeout: &seconds}); err != nil && !errdefs.IsNotFound(err) {
-			return fmt.Errorf("stop node %s: %w", nodeName(n), err)
-		}
-	}
-	return nil
 }
 
 // Delete removes the cluster's nodes with their volumes, and what the state folder holds of it. It is no error
@@ -64,7 +52,8 @@ func (c *Cluster) Delete(ctx context.Context) error {
 			return fmt.Errorf("remove node %s: %w", nodeName(n), err)
 		}
 	}
-	for _, f := range []string{c.recordFile(), c.Kubeconfig()} {
+	// A kind that was killed while it wrote the kubeconfig leaves its lock, and waits for it ever after.
+	for _, f := range []string{recordFile(c.cfg.StateDir), c.Kubeconfig(), c.Kubeconfig() + ".lock"} {
 		if err := os.Remove(f); err != nil && !os.IsNotExist(err) {
 			return fmt.Errorf("remove cluster's record: %w", err)
 		}
@@ -86,10 +75,20 @@ func (c *Cluster) WaitContainerd(ctx context.Context) error {
 	// an import before that may be cut off.
 	const ready = "test -e /etc/kubernetes/pki/ca.crt && exec ctr version"
 	return poll(ctx, "the node's containerd", 150*time.Millisecond, func(ctx context.Context) error {
-		if !c.provisioning.Load() && !c.readRecord().Complete {
-			return errors.New("the cluster isn't being created yet") // a node of a broken-off creation may stand there
+		creating := c.provisioning.Load()
+		if !creating {
+			state, err := c.State(ctx)
+			if err != nil {
+				return err
+			}
+			if state != Running { // a node of a broken-off creation may stand there
+				return fmt.Errorf("the cluster is %s and isn't being created yet", state)
+			}
 		}
 		_, err := c.Node().Exec(ctx, nil, "sh", "-c", ready)
+		if err == nil && creating {
+			c.taken.Store(true)
+		}
 		return err
 	})
 }
@@ -114,7 +113,10 @@ func poll(ctx context.Context, what string, every time.Duration, check func(cont
 	defer tick.Stop()
 	var last error
 	for {
-		err := check(ctx)
+		// One that hangs (a network that swallows packets) must not be all that was ever tried.
+		once, cancel := context.WithTimeout(ctx, 15*time.Second)
+		err := check(once)
+		cancel()
 		if err == nil {
 			return nil
 		}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 	"github.com/gofrs/flock"
@@ -35,7 +34,10 @@ const brokerHost = 10
 
 // EnsureNetwork returns the sandbox's network and creates it if there is none. Its subnet overlaps neither
 // another Docker network nor a route of this host.
-func EnsureNetwork(ctx context.Context, docker client.APIClient, sandbox string) (Network, error) {
+//
+// The network says in which state folder its sandbox is kept. One of another folder is refused: nodes and broker are
+// found by the sandbox's name, and a second sandbox of that name would replace those of the first.
+func EnsureNetwork(ctx context.Context, docker client.APIClient, sandbox, stateDir string) (Network, error) {
 	name := NetworkName(sandbox)
 	// Docker allows two networks of one name, and two sandboxes that start at once would choose the same subnet.
 	lock := flock.New(filepath.Join(os.TempDir(), fmt.Sprintf("dynsandbox-network-%d.lock", os.Getuid())))
@@ -46,7 +48,7 @@ func EnsureNetwork(ctx context.Context, docker client.APIClient, sandbox string)
 
 	existing, err := docker.NetworkInspect(ctx, name, network.InspectOptions{})
 	if err == nil {
-		return ours(existing, sandbox)
+		return ours(existing, sandbox, stateDir)
 	}
 	if !errdefs.IsNotFound(err) {
 		return Network{}, fmt.Errorf("inspect network %s: %w", name, err)
@@ -70,7 +72,7 @@ func EnsureNetwork(ctx context.Context, docker client.APIClient, sandbox string)
 		if err != nil {
 			return Network{}, err
 		}
-		_, err = docker.NetworkCreate(ctx, name, createOptions(sandbox, subnet))
+		_, err = docker.NetworkCreate(ctx, name, createOptions(sandbox, stateDir, subnet))
 		if err == nil {
 			break
 		}
@@ -84,10 +86,10 @@ func EnsureNetwork(ctx context.Context, docker client.APIClient, sandbox string)
 	if err != nil {
 		return Network{}, fmt.Errorf("inspect network %s: %w", name, err)
 	}
-	return ours(created, sandbox)
+	return ours(created, sandbox, stateDir)
 }
 
-func createOptions(sandbox string, subnet netip.Prefix) network.CreateOptions {
+func createOptions(sandbox, stateDir string, subnet netip.Prefix) network.CreateOptions {
 	return network.CreateOptions{
 		Driver: "bridge",
 		IPAM: &network.IPAM{Driver: "default", Config: []network.IPAMConfig{{
@@ -95,14 +97,19 @@ func createOptions(sandbox string, subnet netip.Prefix) network.CreateOptions {
 			Gateway: nth(subnet, 1).String(),
 			IPRange: upperHalf(subnet).String(),
 		}}},
-		Labels: map[string]string{engine.LabelSandbox: sandbox, engine.LabelRole: "network"},
+		Labels: map[string]string{engine.LabelSandbox: sandbox, engine.LabelRole: "network", engine.LabelOwner: stateDir},
 	}
 }
 
 // ours reads an inspected network, and refuses one of the same name that isn't the sandbox's.
-func ours(n network.Inspect, sandbox string) (Network, error) {
+func ours(n network.Inspect, sandbox, stateDir string) (Network, error) {
 	if n.Labels[engine.LabelSandbox] != sandbox {
 		return Network{}, fmt.Errorf("network %s exists, but isn't this sandbox's (it lacks the label %s=%s)", n.Name, engine.LabelSandbox, sandbox)
+	}
+	// Networks of earlier versions don't say whose they are.
+	if owner := n.Labels[engine.LabelOwner]; owner != "" && owner != stateDir {
+		return Network{}, fmt.Errorf("a sandbox %q runs already whose state is in %s, not in %s: choose another name (--name), or remove that one (down --purge with its state folder)",
+			sandbox, owner, stateDir)
 	}
 	for _, c := range n.IPAM.Config {
 		subnet, err := netip.ParsePrefix(c.Subnet)
@@ -116,18 +123,4 @@ func ours(n network.Inspect, sandbox string) (Network, error) {
 		return Network{Name: n.Name, ID: n.ID, Subnet: subnet, Gateway: gateway, Broker: nth(subnet, brokerHost)}, nil
 	}
 	return Network{}, fmt.Errorf("network %s has no IPv4 subnet", n.Name)
-}
-
-// RemoveNetwork removes the networks that carry the sandbox's label. Containers on them must be gone before.
-func RemoveNetwork(ctx context.Context, docker client.APIClient, sandbox string) error {
-	nets, err := docker.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("label", engine.LabelSandbox+"="+sandbox))})
-	if err != nil {
-		return fmt.Errorf("list networks: %w", err)
-	}
-	for _, n := range nets {
-		if err := docker.NetworkRemove(ctx, n.ID); err != nil && !errdefs.IsNotFound(err) {
-			return fmt.Errorf("remove network %s: %w", n.Name, err)
-		}
-	}
-	return nil
 }

@@ -8,7 +8,8 @@ import (
 
 // OutsideObjects returns the objects through which Pods reach what runs outside the cluster, under the names that
 // DYNAMOS has compiled in: the config store and the telemetry collector at the network's gateway, the broker at
-// its own address; and the volume of launch files. Their namespaces are among them: apply all in one list with the charts' objects, these first..
+// its own address; and the volume of launch files. Their namespaces are among them: apply all in one list with the
+// charts' objects, these first, so that a chart's own Namespace wins.
 func OutsideObjects(n Network) []Object {
 	etcd := port{"client", 2379}
 	amqp := port{"amqp", 5672}

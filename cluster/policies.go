@@ -61,12 +61,30 @@ func policies(suffix string) ([]*unstructured.Unstructured, error) {
 	return all, nil
 }
 
+// policyFile returns all policies as one file of YAML.
+func policyFile(suffix string) ([]byte, error) {
+	all, err := policies(suffix)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	for _, u := range all {
+		b, err := sigsyaml.Marshal(u.Object)
+		if err != nil {
+			return nil, fmt.Errorf("write policy %s: %w", u.GetName(), err)
+		}
+		out.WriteString("---\n")
+		out.Write(b)
+	}
+	return out.Bytes(), nil
+}
+
 const admissionConfigFile = "admission.yaml"
 
 // writeAdmission writes what the API server loads when it starts: its admission configuration, which names a
 // folder of policies. dir is seen by the API server as seen.
 func writeAdmission(dir, seen string) error {
-	all, err := policies(staticSuffix)
+	all, err := policyFile(staticSuffix)
 	if err != nil {
 		return err
 	}
@@ -77,16 +95,7 @@ func writeAdmission(dir, seen string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "manifests"), 0o755); err != nil {
 		return fmt.Errorf("create folder of admission policies: %w", err)
 	}
-	var out bytes.Buffer
-	for _, u := range all {
-		b, err := sigsyaml.Marshal(u.Object)
-		if err != nil {
-			return fmt.Errorf("write policy %s: %w", u.GetName(), err)
-		}
-		out.WriteString("---\n")
-		out.Write(b)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "manifests", "policies.yaml"), out.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "manifests", "policies.yaml"), all, 0o644); err != nil {
 		return fmt.Errorf("write admission policies: %w", err)
 	}
 	config := "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\nplugins:\n" +

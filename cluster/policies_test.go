@@ -82,6 +82,10 @@ func TestCheckProbe(t *testing.T) {
 		t.Errorf("init container not rewritten: got %v", err)
 	}
 	good.Spec.InitContainers[0].ImagePullPolicy = corev1.PullIfNotPresent
+	if err := checkProbe(good); err == nil || !strings.Contains(err.Error(), "volume") {
+		t.Errorf("image volume not rewritten: got %v", err)
+	}
+	good.Spec.Volumes[0].Image.PullPolicy = corev1.PullIfNotPresent
 	if err := checkProbe(good); err != nil {
 		t.Errorf("all done: %v", err)
 	}

@@ -51,15 +51,23 @@ var probe = &corev1.Pod{
 	Spec: corev1.PodSpec{
 		InitContainers: []corev1.Container{{Name: "init", Image: "dynsandbox/probe:none", ImagePullPolicy: corev1.PullAlways}},
 		Containers:     []corev1.Container{{Name: "main", Image: "dynsandbox/probe:none", ImagePullPolicy: corev1.PullAlways}},
+		Volumes: []corev1.Volume{{Name: "volume", VolumeSource: corev1.VolumeSource{
+			Image: &corev1.ImageVolumeSource{Reference: "dynsandbox/probe:none", PullPolicy: corev1.PullAlways}}}},
 	},
 }
 
-// checkProbe returns what a policy left undone on the probe.
+// checkProbe returns what a policy left undone on the probe. The one for ephemeral containers would take a Pod that
+// exists; it comes into force in the same way.
 func checkProbe(p *corev1.Pod) error {
 	var errs []error
 	for _, c := range append(p.Spec.InitContainers, p.Spec.Containers...) {
 		if c.ImagePullPolicy != corev1.PullIfNotPresent {
 			errs = append(errs, fmt.Errorf("%s: container %s still has pull policy %s", PolicyPull, c.Name, c.ImagePullPolicy))
+		}
+	}
+	for _, v := range p.Spec.Volumes {
+		if v.Image != nil && v.Image.PullPolicy != corev1.PullIfNotPresent {
+			errs = append(errs, fmt.Errorf("%s: volume %s still has pull policy %s", PolicyPull, v.Name, v.Image.PullPolicy))
 		}
 	}
 	if _, ok := p.Labels["app"]; ok {

@@ -2,9 +2,14 @@ package cluster
 
 import (
 	"context"
+	_ "embed"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/docker/docker/client"
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 
 	"github.com/dynsandbox/dynsandbox/internal/engine"
 )
@@ -13,15 +18,32 @@ import (
 type Quirks struct {
 	CgroupV1      bool // the kubelet refuses to start since 1.35, and runc's systemd driver fails now and then
 	NoSysResource bool // nobody can lower an OOM score: containers of system Pods fail to start
+	OldKernel     bool // older than 5.13, which kube-proxy's nftables mode takes
 }
 
-// DetectQuirks looks at the engine and at this machine.
+// DetectQuirks looks at the engine and at this machine. An engine whose networks' gateways aren't this machine is an
+// error: Pods would look for the config store in vain.
 func DetectQuirks(ctx context.Context, docker client.APIClient) (Quirks, error) {
 	info, err := docker.Info(ctx)
 	if err != nil {
 		return Quirks{}, fmt.Errorf("ask the engine about its machine: %w", err)
 	}
-	return Quirks{CgroupV1: info.CgroupVersion == "1", NoSysResource: engine.LacksSysResource()}, nil
+	if strings.Contains(info.OperatingSystem, "Docker Desktop") {
+		return Quirks{}, errors.New("the engine is Docker Desktop's, which runs in a virtual machine: that isn't supported yet")
+	}
+	if slices.Contains(info.SecurityOptions, "name=rootless") {
+		return Quirks{}, errors.New("the engine runs without root (rootless mode): that isn't supported yet")
+	}
+	return Quirks{CgroupV1: info.CgroupVersion == "1", NoSysResource: engine.LacksSysResource(), OldKernel: oldKernel(info.KernelVersion)}, nil
+}
+
+// oldKernel reads a release like "5.10.0-28-amd64". One that can't be read is taken for a new one.
+func oldKernel(release string) bool {
+	var major, minor int
+	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n != 2 {
+		return false
+	}
+	return major < 5 || major == 5 && minor < 13
 }
 
 // Lines says, one line each and for people, what was found and what is done about it. It is empty on most machines.
@@ -33,7 +55,35 @@ func (q Quirks) Lines() []string {
 	if q.NoSysResource {
 		lines = append(lines, "no CAP_SYS_RESOURCE: the node's containers get the nearest OOM score that can be had")
 	}
+	if q.OldKernel {
+		lines = append(lines, "a kernel older than 5.13: Services are made with iptables instead of nftables")
+	}
 	return lines
+}
+
+// proxyMode is how kube-proxy makes Services: nftables, the fastest to change, where the kernel has all of it.
+func (q Quirks) proxyMode() v1alpha4.ProxyMode {
+	if q.OldKernel {
+		return v1alpha4.IPTablesProxyMode
+	}
+	return v1alpha4.NFTablesProxyMode
+}
+
+//go:embed kubelet-cgroups.conf
+var kubeletCgroups []byte
+
+// The kubelet's drop-in, in the state folder and in the node (after kind's own, which is 11).
+const (
+	kubeletUnitFile = "kubelet-cgroups.conf"
+	nodeKubeletUnit = "/etc/systemd/system/kubelet.service.d/12-cgroups.conf"
+)
+
+// kubeletUnit returns the drop-in of kubelet.service that the quirks take, or nil.
+func (q Quirks) kubeletUnit() []byte {
+	if !q.CgroupV1 {
+		return nil
+	}
+	return kubeletCgroups
 }
 
 // kubeletPatch returns what the quirks add to a KubeletConfiguration.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -158,8 +159,15 @@ func decode(files map[string]string, folder string, ch *chart.Chart) ([]Object, 
 	return objects, nil
 }
 
+// secretKind finds the kind of a Secret (a sealed one, an external one, ...) in what can't be parsed.
+var secretKind = regexp.MustCompile(`(?i)kind["']?\s*:\s*["']?\w*secret`)
+
 // near quotes the rendered line that a YAML error names, since its number is of no use in the template.
+// A Secret's lines aren't quoted: errors end up in logs and reports.
 func near(doc []byte, err error) string {
+	if secretKind.Match(doc) {
+		return ""
+	}
 	m := yamlLine.FindStringSubmatch(err.Error())
 	if m == nil {
 		return ""

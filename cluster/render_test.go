@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -142,6 +143,22 @@ func TestOutsidePortNames(t *testing.T) {
 	for service, by := range names {
 		if diff := cmp.Diff(by["Service"], by["EndpointSlice"]); diff != "" {
 			t.Errorf("%s: ports' names (-service +slice):\n%s", service, diff)
+		}
+	}
+}
+
+// An error quotes what a template rendered to, but never a password.
+func TestNear(t *testing.T) {
+	t.Parallel()
+	err := errors.New("yaml: line 3: mapping values are not allowed in this context")
+	for doc, want := range map[string]string{
+		"kind: ConfigMap\ndata:\n  a: b: c\n":                           `, near the rendered line "a: b: c"`,
+		"kind: Secret\nstringData:\n  a: b: c\n":                        "",
+		"data:\n  k: v\n  a: b: c\nkind: 'Secret'\n":                    "",
+		"{\"kind\": \"Secret\",\n\"stringData\":\n{\"a\": \"b\": \"c\"": "",
+	} {
+		if got := near([]byte(doc), err); got != want {
+			t.Errorf("%q: got %q, want %q", doc, got, want)
 		}
 	}
 }

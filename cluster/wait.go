@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -36,6 +35,11 @@ func (c *Client) WaitReady(ctx context.Context, objects []Object) error {
 			waiting[key] = o
 		}
 	}
+	total := int64(len(waiting))
+	last := map[string]string{} // what was last seen of each workload
+	// For a platform that runs this is all. It also bounds how old an informer's own first list can be: that one
+	// may come from before the objects were applied otherwise.
+	c.dropReady(ctx, waiting, last)
 	if len(waiting) == 0 {
 		return nil
 	}
@@ -64,8 +68,6 @@ func (c *Client) WaitReady(ctx context.Context, objects []Object) error {
 	}
 	factory.Start(ictx.Done())
 
-	total := int64(len(waiting))
-	last := map[string]string{} // what was last seen of each workload
 	told := map[string]string{} // what was last reported of each Pod
 	for len(waiting) > 0 {
 		select {
@@ -101,42 +103,11 @@ func (c *Client) WaitReady(ctx context.Context, objects []Object) error {
 	return nil
 }
 
-func workloadKey(kind, namespace, name string) string { return kind + " " + namespace + "/" + name }
-
 func namespaceOf(o Object) string {
 	if n := o.GetNamespace(); n != "" {
 		return n
 	}
 	return releaseNamespace
-}
-
-// rollout judges a workload by the rules of `kubectl rollout status`.
-func rollout(o any) (key string, ready bool, seen string) {
-	switch w := o.(type) {
-	case *appsv1.Deployment:
-		want := replicas(w.Spec.Replicas)
-		return workloadKey("Deployment", w.Namespace, w.Name),
-			w.Status.ObservedGeneration >= w.Generation && w.Status.UpdatedReplicas >= want && w.Status.AvailableReplicas >= want && w.Status.Replicas == w.Status.UpdatedReplicas,
-			fmt.Sprintf("%d of %d Pods up to date, %d available", w.Status.UpdatedReplicas, want, w.Status.AvailableReplicas)
-	case *appsv1.StatefulSet:
-		want := replicas(w.Spec.Replicas)
-		return workloadKey("StatefulSet", w.Namespace, w.Name),
-			w.Status.ObservedGeneration >= w.Generation && w.Status.UpdatedReplicas >= want && w.Status.AvailableReplicas >= want,
-			fmt.Sprintf("%d of %d Pods up to date, %d available", w.Status.UpdatedReplicas, want, w.Status.AvailableReplicas)
-	case *appsv1.DaemonSet:
-		want := w.Status.DesiredNumberScheduled
-		return workloadKey("DaemonSet", w.Namespace, w.Name),
-			w.Status.ObservedGeneration >= w.Generation && w.Status.UpdatedNumberScheduled >= want && w.Status.NumberAvailable >= want,
-			fmt.Sprintf("%d of %d Pods up to date, %d available", w.Status.UpdatedNumberScheduled, want, w.Status.NumberAvailable)
-	}
-	return "", false, ""
-}
-
-func replicas(n *int32) int32 {
-	if n == nil {
-		return 1
-	}
-	return *n
 }
 
 // selectorOf returns the labels by which a rendered workload finds its Pods.

@@ -71,6 +71,21 @@ func TestWaitReady(t *testing.T) {
 	}
 }
 
+// What runs is asked for with lists alone: a watch of the whole cluster would cost a bring-up that changes nothing most
+// of its time.
+func TestWaitReadyAtOnce(t *testing.T) {
+	t.Parallel()
+	set := fake.NewClientset(deployment(1, 1, 1, 1))
+	if err := (&Client{Clientset: set}).WaitReady(t.Context(), []Object{waitObject("Deployment")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range set.Actions() {
+		if a.GetVerb() != "list" {
+			t.Errorf("the cluster was asked to %s %s", a.GetVerb(), a.GetResource().Resource)
+		}
+	}
+}
+
 // A wait that runs out names the one thing, and what a person would look up next.
 func TestWaitReadyTimeout(t *testing.T) {
 	t.Parallel()

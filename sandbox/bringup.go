@@ -112,7 +112,7 @@ func (b *bringUp) remember(change func(*Record)) error {
 // ensureNetwork is the phase "network".
 func (b *bringUp) ensureNetwork(ctx context.Context) (string, error) {
 	var err error
-	if b.network, err = cluster.EnsureNetwork(ctx, b.session.docker, b.session.state.Name); err != nil {
+	if b.network, err = cluster.EnsureNetwork(ctx, b.session.docker, b.session.state.Name, b.session.state.Dir); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s %s", b.network.Name, b.network.Subnet), nil

@@ -1,7 +1,7 @@
 // Package broker runs a sandbox's RabbitMQ: one container beside the cluster, on the sandbox's network, at an
 // address that stays the same. It outlives the process that starts it.
 //
-// Call [Ensure]; then [Consumers] says who reads which queue. [Stop] and [Remove] need no more than the sandbox's name.
+// Call [Ensure]; then [Consumers] says who reads which queue. [Remove] needs no more than the sandbox's name.
 package broker
 
 import (
@@ -68,7 +68,11 @@ func (c Config) fingerprint(imageID string) string {
 // Ensure returns the sandbox's broker once [User] can log in: the one that runs, the stopped one started, or a new one
 // where there is none or it was made from another image, network, address or password. Its queues and messages
 // survive all but the last.
+//
+// It gives up after three minutes with a *fault.Timeout.
 func Ensure(ctx context.Context, docker client.APIClient, cfg Config) (Broker, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	image, err := docker.ImageInspect(ctx, cfg.Image)
 	if err != nil {
 		return Broker{}, fmt.Errorf("find broker image: %w", err)
@@ -77,31 +81,37 @@ func Ensure(ctx context.Context, docker client.APIClient, cfg Config) (Broker, e
 		return Broker{}, fmt.Errorf("broker image %s has no configuration", cfg.Image)
 	}
 	want := cfg.fingerprint(image.ID)
-	name := ContainerName(cfg.Sandbox)
-	standing, err := docker.ContainerInspect(ctx, name)
-	switch {
-	case errdefs.IsNotFound(err):
-	case err != nil:
+	standing, err := docker.ContainerInspect(ctx, ContainerName(cfg.Sandbox))
+	if err != nil && !errdefs.IsNotFound(err) {
 		return Broker{}, fmt.Errorf("inspect broker: %w", err)
-	case standing.Config.Labels[engine.LabelSandbox] != cfg.Sandbox:
-		return Broker{}, fmt.Errorf("a container named %s exists, but isn't this sandbox's", name)
-	case standing.Config.Labels[labelConfig] != want || standing.State.Paused || !onNetwork(ctx, docker, standing):
-		progress.Report(ctx, progress.Update{What: "replace the broker"})
-		if err := Remove(ctx, docker, cfg.Sandbox); err != nil {
-			return Broker{}, err
-		}
-	case !standing.State.Running && standing.State.StartedAt == neverStarted:
-		// Created and not started: whether its files arrived nobody knows.
-		if err := Remove(ctx, docker, cfg.Sandbox); err != nil {
-			return Broker{}, err
+	}
+	if err == nil {
+		switch cfg.judge(standing, want, onNetwork(ctx, docker, standing)) {
+		case foreign:
+			return Broker{}, fmt.Errorf("a container named %s exists, but isn't this sandbox's", ContainerName(cfg.Sandbox))
+		case unfit:
+			progress.Report(ctx, progress.Update{What: "replace the broker"})
+			if err := Remove(ctx, docker, cfg.Sandbox); err != nil {
+				return Broker{}, err
+			}
+		case runs:
+			return ready(ctx, docker, cfg)
+		case stands:
 		}
 	}
 	progress.Report(ctx, progress.Update{What: "start the broker"})
+	began := time.Now()
 	if err := run(ctx, cfg, want, imagePath(image.Config.Env)); err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return Broker{}, &fault.Timeout{WaitedFor: "the engine to start the broker", LastSeen: err.Error(), After: time.Since(began)}
+		}
 		return Broker{}, fmt.Errorf("start broker: %w", err)
 	}
 	return ready(ctx, docker, cfg)
 }
+
+// patience is how long a broker may take until it lets its user in. That is 5 s on two idle cores.
+const patience = 3 * time.Minute
 
 // imagePath returns the search path for commands that an image has. Debian's folder for RabbitMQ comes first: the
 // command of the same name in /usr/sbin wraps the server in a shell that keeps signals and the log to itself.
@@ -113,18 +123,6 @@ func imagePath(env []string) string {
 		}
 	}
 	return "/usr/lib/rabbitmq/bin:" + path
-}
-
-// neverStarted is the engine's start time of a container that has none.
-const neverStarted = "0001-01-01T00:00:00Z"
-
-// onNetwork reports whether the network that a container was made for still is the one of that name.
-func onNetwork(ctx context.Context, docker client.APIClient, c container.InspectResponse) bool {
-	for name, e := range c.NetworkSettings.Networks {
-		n, err := docker.NetworkInspect(ctx, name, networkInspect)
-		return err == nil && (e.NetworkID == "" || e.NetworkID == n.ID)
-	}
-	return false
 }
 
 // ready waits until the user can log in, which is seconds after the port opens.
@@ -188,16 +186,6 @@ func logTail(ctx context.Context, docker client.APIClient, id string) string {
 		return ""
 	}
 	return fault.Tail(out.Bytes(), 15)
-}
-
-// Stop stops the sandbox's broker, if it runs. What is in its durable queues stays.
-func Stop(ctx context.Context, docker client.APIClient, sandbox string) error {
-	seconds := 20
-	err := docker.ContainerStop(ctx, ContainerName(sandbox), container.StopOptions{Timeout: &seconds})
-	if err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("stop broker: %w", err)
-	}
-	return nil
 }
 
 // Remove removes the sandbox's broker with its volumes. Containers without the sandbox's labels are left alone.

@@ -16,6 +16,9 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/engine"
 )
 
+// stopSeconds is what the engine gives the broker to write its queues down when anybody stops it.
+var stopSeconds = 20
+
 var networkInspect = network.InspectOptions{}
 
 // run makes the container if there is none of its name, and starts it if it doesn't run.
@@ -38,6 +41,7 @@ func run(ctx context.Context, cfg Config, fingerprint, path string) error {
 			},
 			ConfigModifier: func(c *mobycontainer.Config) {
 				c.Hostname = "broker" // the database's folder is named after it
+				c.StopTimeout = &stopSeconds
 			},
 			HostConfigModifier: func(h *mobycontainer.HostConfig) {
 				h.PortBindings = mobynetwork.PortMap{

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/dynsandbox/dynsandbox/internal/engine/enginetest"
 )
 
 func imagesInEngine(current string) []map[string]any {
@@ -16,7 +18,7 @@ func imagesInEngine(current string) []map[string]any {
 
 func TestList(t *testing.T) {
 	t.Parallel()
-	b := (&fakeEngine{list: imagesInEngine(new(Builder).Ref())}).start(t)
+	b := builder(t, &enginetest.Engine{List: imagesInEngine(new(Builder).Ref())})
 	got, err := b.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -53,16 +55,16 @@ func TestRemove(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := &fakeEngine{list: imagesInEngine(current), inUse: tc.inUse}
-			removed, err := e.start(t).Remove(t.Context(), tc.refs...)
+			e := &enginetest.Engine{List: imagesInEngine(current), InUse: tc.inUse}
+			removed, err := builder(t, e).Remove(t.Context(), tc.refs...)
 			if !slices.Equal(removed, tc.removed) {
 				t.Errorf("removed %q, want %q", removed, tc.removed)
 			}
 			if (err != nil) != (tc.err != "") || err != nil && !strings.Contains(err.Error(), tc.err) {
 				t.Errorf("error %v, want %q", err, tc.err)
 			}
-			if len(e.calls) != len(tc.removed) {
-				t.Errorf("the engine was asked to %q", e.calls)
+			if len(e.Calls) != len(tc.removed) {
+				t.Errorf("the engine was asked to %q", e.Calls)
 			}
 		})
 	}

@@ -26,10 +26,11 @@ func (t *tree) preload(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	run := filepath.Join(filepath.Dir(t.dir), "containerd")
-	if err := os.Mkdir(run, 0o700); err != nil {
+	run, err := newRunDir(filepath.Join(filepath.Dir(t.dir), "containerd"))
+	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, run.remove()) }()
 	stop, err := t.startContainerd(ctx, run)
 	if err != nil {
 		return err
@@ -58,9 +59,25 @@ func (t *tree) preload(ctx context.Context) (err error) {
 	return nil
 }
 
+// runDir is where containerd keeps what it needs while it runs. Its sockets are in a folder of their own: the kernel
+// takes no longer path than 107 bytes for one (containerd 104), and the cache may lie deep.
+type runDir struct{ dir, sockets string }
+
+func newRunDir(dir string) (runDir, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return runDir{}, err
+	}
+	sockets, err := os.MkdirTemp("", "dynsandbox-") // mode 0700
+	return runDir{dir, sockets}, err
+}
+
+func (r runDir) path(name string) string   { return filepath.Join(r.dir, name) }
+func (r runDir) socket(name string) string { return filepath.Join(r.sockets, name) }
+func (r runDir) remove() error             { return os.RemoveAll(r.sockets) }
+
 // importImage streams an image into containerd, which keeps the unpacked layer and drops the archive. Pinned images
 // aren't collected by the kubelet when the disk fills.
-func (t *tree) importImage(ctx context.Context, run string, p podImage) error {
+func (t *tree) importImage(ctx context.Context, run runDir, p podImage) error {
 	img, tags, err := p.image()
 	if err != nil {
 		return err
@@ -77,9 +94,9 @@ func (t *tree) importImage(ctx context.Context, run string, p podImage) error {
 	return err
 }
 
-func (t *tree) ctr(ctx context.Context, run string, stdin io.Reader, args ...string) ([]byte, error) {
-	argv := append([]string{t.built("containerd", "ctr"), "--address", filepath.Join(run, "sock"), "--namespace", "k8s.io"}, args...)
-	return t.b.run(ctx, command{dir: run, stdin: stdin, argv: argv})
+func (t *tree) ctr(ctx context.Context, run runDir, stdin io.Reader, args ...string) ([]byte, error) {
+	argv := append([]string{t.built("containerd", "ctr"), "--address", run.socket("grpc"), "--namespace", "k8s.io"}, args...)
+	return t.b.run(ctx, command{dir: run.dir, stdin: stdin, argv: argv})
 }
 
 // containerdConfig leaves out everything that starts Pods, and keeps all paths in the scratch folder.
@@ -96,15 +113,18 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", 
   path = %q
 `
 
+func (r runDir) config(root string) string {
+	return fmt.Sprintf(containerdConfig, root, r.path("state"), r.path("temp"), r.socket("grpc"), r.socket("ttrpc"), r.path("opt"))
+}
+
 // startContainerd starts containerd and waits until it answers. stop ends it and waits until its files are closed.
-func (t *tree) startContainerd(ctx context.Context, run string) (stop func() error, err error) {
-	in := func(name string) string { return filepath.Join(run, name) }
-	config := fmt.Sprintf(containerdConfig, filepath.Join(t.dir, "var/lib/containerd"), in("state"), in("temp"), in("sock"), in("ttrpc"), in("opt"))
-	if err := os.WriteFile(in("config.toml"), []byte(config), 0o600); err != nil {
+func (t *tree) startContainerd(ctx context.Context, run runDir) (stop func() error, err error) {
+	file := run.path("config.toml")
+	if err := os.WriteFile(file, []byte(run.config(filepath.Join(t.dir, "var/lib/containerd"))), 0o600); err != nil {
 		return nil, err
 	}
-	argv := []string{t.built("containerd", "containerd"), "--config", in("config.toml"), "--log-level", "warn"}
-	cmd, tail := t.b.command(ctx, command{dir: run, argv: argv})
+	argv := []string{t.built("containerd", "containerd"), "--config", file, "--log-level", "warn"}
+	cmd, tail := t.b.command(ctx, command{dir: run.dir, argv: argv})
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

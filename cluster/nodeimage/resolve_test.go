@@ -16,8 +16,15 @@ import (
 	"github.com/docker/docker/client"
 	"sigs.k8s.io/kind/pkg/apis/config/defaults"
 
+	"github.com/dynsandbox/dynsandbox/internal/engine/enginetest"
 	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
+
+// builder returns one that works with that engine.
+func builder(t *testing.T, e *enginetest.Engine) *Builder {
+	t.Helper()
+	return &Builder{Cache: t.TempDir(), Docker: e.Start(t)}
+}
 
 func TestResolve(t *testing.T) {
 	t.Parallel()
@@ -44,7 +51,7 @@ func TestResolve(t *testing.T) {
 		"built earlier":           {images: []string{built}, choice: Choice{built, Cached, kubernetesVersion()}},
 		"built earlier, offline":  {offline: true, images: []string{built}, choice: Choice{built, Cached, kubernetesVersion()}},
 		"named, there":            {want: "example/node:v1.36.1-x", images: []string{"example/node:v1.36.1-x"}, choice: Choice{"example/node:v1.36.1-x", FromEngine, "v1.36.1"}},
-		"named, no version":       {want: "example/node:mine", images: []string{"example/node:mine"}, choice: Choice{"example/node:mine", FromEngine, "v1.35.9"}},
+		"named, no version":       {calls: []string{"remove c1"}, want: "example/node:mine", images: []string{"example/node:mine"}, choice: Choice{"example/node:mine", FromEngine, "v1.35.9"}},
 		"named, not there":        {want: "example/node:v1.36.1", err: "can't be pulled: Error response from daemon: no such host", calls: []string{"ask example/node:v1.36.1"}},
 		"named, offline":          {want: "example/node:v1.36.1", offline: true, err: "isn't in the engine, and offline nothing is pulled"},
 		"named, pulled":           {want: "example/node:v1.36.1", registry: map[string]string{"example/node:v1.36.1": ""}, choice: Choice{"example/node:v1.36.1", Pulled, "v1.36.1"}, calls: []string{"ask example/node:v1.36.1", "pull example/node:v1.36.1"}},
@@ -54,11 +61,11 @@ func TestResolve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := &fakeEngine{images: map[string]bool{}, registry: tc.registry, version: "v1.35.9\n"}
+			e := &enginetest.Engine{Images: map[string]bool{}, Registry: tc.registry, Version: "v1.35.9\n"}
 			for _, i := range tc.images {
-				e.images[i] = true
+				e.Images[i] = true
 			}
-			b := e.start(t)
+			b := builder(t, e)
 			got, err := b.Resolve(t.Context(), tc.want, tc.offline)
 			if tc.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.err) {
@@ -70,8 +77,8 @@ func TestResolve(t *testing.T) {
 			if got != tc.choice {
 				t.Errorf("got %+v, want %+v", got, tc.choice)
 			}
-			if !slices.Equal(e.calls, tc.calls) {
-				t.Errorf("the engine was asked %q, want %q", e.calls, tc.calls)
+			if !slices.Equal(e.Calls, tc.calls) {
+				t.Errorf("the engine was asked %q, want %q", e.Calls, tc.calls)
 			}
 		})
 	}
@@ -82,8 +89,8 @@ func TestResolveBuilds(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "linux" && os.Geteuid() == 0 {
 		// The first thing that a build does as root is to lock the cache folder: make that impossible.
-		e := &fakeEngine{images: map[string]bool{}}
-		b := e.start(t)
+		e := &enginetest.Engine{}
+		b := builder(t, e)
 		b.Cache = "/dev/null/cache"
 		_, err := b.Resolve(t.Context(), "", false)
 		if err == nil || !strings.Contains(err.Error(), "create cache of node image parts") || !strings.Contains(err.Error(), "no such host") {
@@ -92,12 +99,12 @@ func TestResolveBuilds(t *testing.T) {
 		if _, err = b.Resolve(t.Context(), "", true); err == nil || strings.Contains(err.Error(), "no such host") {
 			t.Errorf("offline: got %v, want the build's error alone", err)
 		}
-		if want := []string{"ask " + defaults.Image}; !slices.Equal(e.calls, want) {
-			t.Errorf("the engine was asked %q, want %q: once, and not when offline", e.calls, want)
+		if want := []string{"ask " + defaults.Image}; !slices.Equal(e.Calls, want) {
+			t.Errorf("the engine was asked %q, want %q: once, and not when offline", e.Calls, want)
 		}
 		return
 	}
-	b := (&fakeEngine{images: map[string]bool{}}).start(t)
+	b := builder(t, &enginetest.Engine{})
 	if _, err := b.Resolve(t.Context(), "", true); err == nil || !strings.Contains(err.Error(), "build node image") {
 		t.Errorf("got %v, want that a build isn't possible", err)
 	}
@@ -130,8 +137,8 @@ func TestPullUnreachable(t *testing.T) {
 
 func TestPullProgress(t *testing.T) {
 	t.Parallel()
-	e := &fakeEngine{images: map[string]bool{}, registry: map[string]string{"example/node:v1": ""}}
-	b := e.start(t)
+	e := &enginetest.Engine{Images: map[string]bool{}, Registry: map[string]string{"example/node:v1": ""}}
+	b := builder(t, e)
 	var mu sync.Mutex
 	seen := map[progress.Update]bool{}
 	ctx := progress.With(t.Context(), func(u progress.Update) { mu.Lock(); defer mu.Unlock(); seen[u] = true })

@@ -139,7 +139,6 @@ func (t *tree) addConfiguration(ctx context.Context) error {
 	for from, to := range map[string]string{
 		"cni.conflist":         "etc/cni/net.d/10-node-local.conflist",
 		"default-cni.yaml":     "kind/manifests/default-cni.yaml",
-		"kubelet-cgroups.conf": "etc/systemd/system/kubelet.service.d/12-cgroups.conf",
 		"default-storage.yaml": "kind/manifests/default-storage.yaml",
 	} {
 		text, err := files.ReadFile("files/" + from)

@@ -1,15 +1,12 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,16 +21,21 @@ import (
 //
 // log receives the output of the package manager; nil discards it.
 func Setup(ctx context.Context, log io.Writer) (notes []string, err error) {
-	if c, err := Connect(ctx); err == nil {
-		c.Close()
-		return nil, needCLI(ctx, log)
+	if found, notes, err := answering(ctx); found {
+		return notes, errors.Join(err, needCLI(ctx, log))
 	} else if host := os.Getenv("DOCKER_HOST"); host != "" {
 		return nil, fmt.Errorf("no engine answers at DOCKER_HOST=%s: %w", host, err)
-	}
-	if os.Geteuid() != 0 {
-		return nil, errors.New("no Docker engine answers; start it, or run this once as root (it can install and start one on Debian and Ubuntu)")
+	} else if strings.Contains(err.Error(), "permission denied") {
+		return nil, fmt.Errorf("this user may not use the Docker engine: join the group docker, log in again, and try once more: %w", err)
+	} else if os.Geteuid() != 0 {
+		return nil, fmt.Errorf("no Docker engine answers: start it, or run this once as root (it can install and start one on Debian and Ubuntu): %w", err)
 	}
 	if _, err := exec.LookPath("dockerd"); err != nil {
+		if systemd() { // it starts the engine while the package is installed
+			if _, err := configureRuntime(daemonConfig); err != nil {
+				return nil, err
+			}
+		}
 		if err := InstallPackages(ctx, log, "docker.io", "iptables", "ca-certificates"); err != nil {
 			return nil, err
 		}
@@ -42,11 +44,36 @@ func Setup(ctx context.Context, log io.Writer) (notes []string, err error) {
 	if err := needCLI(ctx, log); err != nil {
 		return notes, err
 	}
+	// The package's own script may have started it.
+	if found, more, err := answering(ctx); found {
+		return append(notes, more...), err
+	}
 	how, err := start(ctx)
 	if err != nil {
 		return notes, err
 	}
 	return append(notes, how), nil
+}
+
+// answering reports whether an engine answers, and says what is to be known about it; or the error of not reaching one.
+func answering(ctx context.Context) (found bool, notes []string, err error) {
+	c, err := Connect(ctx)
+	if err != nil {
+		return false, nil, err
+	}
+	defer c.Close()
+	if !LacksSysResource() {
+		return true, nil, nil
+	}
+	info, err := c.Info(ctx)
+	if err != nil {
+		return true, nil, fmt.Errorf("ask the engine about its machine: %w", err)
+	}
+	if info.DefaultRuntime != runtimeName {
+		notes = append(notes, "CAP_SYS_RESOURCE can't be had on this machine, and the engine that runs gives it to containers (runtime "+
+			info.DefaultRuntime+"): if the node doesn't start, stop the engine and run setup again")
+	}
+	return true, notes, nil
 }
 
 // needCLI installs the docker command where it is missing: kind runs it (nothing of ours does), and
@@ -58,32 +85,9 @@ func needCLI(ctx context.Context, log io.Writer) error {
 	return InstallPackages(ctx, log, "docker-cli")
 }
 
-// InstallPackages installs Debian packages, or says in one line what to install where it can't.
-// log receives apt's output; nil discards it.
-func InstallPackages(ctx context.Context, log io.Writer, names ...string) error {
-	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
-		return fmt.Errorf("please install (Debian's names): %s", strings.Join(names, " "))
-	}
-	progress.Report(ctx, progress.Update{What: "install " + strings.Join(names, " ")})
-	if log == nil {
-		log = io.Discard
-	}
-	for _, argv := range [][]string{
-		{"apt-get", "update", "-q"},
-		// The lock time-out: a machine that has just booted may still be running its own unattended upgrade.
-		append([]string{"apt-get", "install", "-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"}, names...),
-	} {
-		var out bytes.Buffer
-		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		cmd.Stdout, cmd.Stderr = io.MultiWriter(log, &out), io.MultiWriter(log, &out)
-		// The engine's own package starts a daemon on installation: it must not inherit our terminal's signals.
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		if err := cmd.Run(); err != nil {
-			return &fault.Exec{Argv: argv, Tail: fault.Tail(out.Bytes(), 10), Err: err}
-		}
-	}
-	return nil
+func systemd() bool {
+	_, err := os.Stat("/run/systemd/system")
+	return err == nil
 }
 
 // engineLog is where the output of an engine that we started goes.
@@ -92,18 +96,22 @@ const engineLog = "/var/log/dynsandbox-dockerd.log"
 // start starts the installed engine and waits until it answers. It returns the line that says how.
 func start(ctx context.Context) (string, error) {
 	progress.Report(ctx, progress.Update{What: "start the Docker engine"})
-	if _, err := os.Stat("/run/systemd/system"); err == nil {
+	if systemd() {
+		note, err := configureRuntime(daemonConfig)
+		if err != nil {
+			return "", err
+		}
 		if out, err := exec.CommandContext(ctx, "systemctl", "start", "docker").CombinedOutput(); err != nil {
 			return "", &fault.Exec{Argv: []string{"systemctl", "start", "docker"}, Tail: fault.Tail(out, 10), Err: err}
 		}
-		return "started the Docker engine (systemd)", waitEngine(ctx, nil)
+		return "started the Docker engine (systemd)" + note, waitEngine(ctx, nil)
 	}
 	args, note, err := daemonArgs()
 	if err != nil {
 		return "", err
 	}
-	if err := clearStalePID("/var/run/docker.pid"); err != nil {
-		return "", err
+	if answers, err := clearStalePID(ctx, "/var/run/docker.pid"); answers || err != nil {
+		return "the Docker engine has just been started by somebody else", err
 	}
 	f, err := os.OpenFile(engineLog, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
@@ -143,67 +151,30 @@ func waitEngine(ctx context.Context, died <-chan error) error {
 	}
 }
 
-// clearStalePID removes the pid file of a daemon that was killed, and waits for one that is just ending.
-func clearStalePID(path string) error {
+// clearStalePID removes the pid file of a daemon that was killed, and waits for one that is just ending, or just
+// starting: then answers is true.
+func clearStalePID(ctx context.Context, path string) (answers bool, err error) {
 	for range 100 {
 		b, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
-			return nil
+			return false, nil
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
 		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 		if err != nil || strings.TrimSpace(string(comm)) != "dockerd" {
-			return os.Remove(path)
+			return false, os.Remove(path)
 		}
-		time.Sleep(200 * time.Millisecond)
-	}
-	return fmt.Errorf("a dockerd runs (%s) but doesn't answer", path)
-}
-
-// capSysResource is CAP_SYS_RESOURCE's bit (linux/capability.h).
-const capSysResource = 24
-
-// LacksSysResource reports whether this machine's capability bounding set is without CAP_SYS_RESOURCE, as in
-// some virtual machines. Privileged containers and negative OOM scores can't be had there as they are.
-func LacksSysResource() bool {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return false
-	}
-	return lacksCapability(status, capSysResource)
-}
-
-func lacksCapability(status []byte, bit uint) bool {
-	for line := range strings.Lines(string(status)) {
-		if v, ok := strings.CutPrefix(line, "CapBnd:"); ok {
-			set, err := strconv.ParseUint(strings.TrimSpace(v), 16, 64)
-			return err == nil && set>>bit&1 == 0
+		if c, err := Connect(ctx); err == nil {
+			return true, c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	return false
-}
-
-//go:embed runc-without-sys-resource.sh
-var runcShim []byte
-
-// shimPath is where the runc wrapper is installed, on machines that need it.
-const shimPath = "/usr/local/lib/dynsandbox/runc-without-sys-resource"
-
-// daemonArgs returns dockerd's arguments for this machine: none, or a runtime that asks only for capabilities
-// that can be had.
-func daemonArgs() (args []string, note string, err error) {
-	if !LacksSysResource() {
-		return nil, "", nil
-	}
-	if err := os.MkdirAll(filepath.Dir(shimPath), 0o755); err != nil {
-		return nil, "", err
-	}
-	if err := os.WriteFile(shimPath, runcShim, 0o755); err != nil {
-		return nil, "", err
-	}
-	return []string{"--add-runtime", "dynsandbox=" + shimPath, "--default-runtime", "dynsandbox"},
-		"; CAP_SYS_RESOURCE can't be had on this machine, so containers are started without it", nil
+	return false, fmt.Errorf("a dockerd runs (%s) but doesn't answer", path)
 }

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -71,5 +72,38 @@ func TestRuncShim(t *testing.T) {
 	}
 	if want := []string{"CAP_CHOWN", "CAP_SYS_ADMIN"}; !slices.Equal(got.Process.Capabilities.Bounding, want) {
 		t.Errorf("capabilities: got %v, want %v", got.Process.Capabilities.Bounding, want)
+	}
+}
+
+func TestWriteRuntime(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "docker", "daemon.json")
+	for range 2 { // the second time it is there
+		note, err := writeRuntime(file)
+		if err != nil || note != runtimeNote {
+			t.Fatalf("got %q, %v", note, err)
+		}
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Runtimes map[string]struct{ Path string } `json:"runtimes"`
+		Default  string                           `json:"default-runtime"`
+	}
+	if err := json.Unmarshal(b, &got); err != nil || got.Runtimes[got.Default].Path != shimPath {
+		t.Errorf("wrote %s, %v", b, err)
+	}
+
+	const users = `{"debug": true}`
+	if err := os.WriteFile(file, []byte(users), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if note, err := writeRuntime(file); err != nil || !strings.Contains(note, "add to "+file) {
+		t.Errorf("with a configuration of the user's: got %q, %v", note, err)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != users {
+		t.Errorf("the user's configuration is now %s, %v", b, err)
 	}
 }
