@@ -46,12 +46,8 @@ func EnsureNetwork(ctx context.Context, docker client.APIClient, sandbox, stateD
 	}
 	defer lock.Unlock()
 
-	existing, err := docker.NetworkInspect(ctx, name, network.InspectOptions{})
-	if err == nil {
-		return ours(existing, sandbox, stateDir)
-	}
-	if !errdefs.IsNotFound(err) {
-		return Network{}, fmt.Errorf("inspect network %s: %w", name, err)
+	if existing, found, err := FindNetwork(ctx, docker, sandbox, stateDir); err != nil || found {
+		return existing, err
 	}
 
 	taken := hostPrefixes()
@@ -82,11 +78,24 @@ func EnsureNetwork(ctx context.Context, docker client.APIClient, sandbox, stateD
 		}
 		taken = append(taken, subnet)
 	}
-	created, err := docker.NetworkInspect(ctx, name, network.InspectOptions{})
-	if err != nil {
-		return Network{}, fmt.Errorf("inspect network %s: %w", name, err)
+	created, found, err := FindNetwork(ctx, docker, sandbox, stateDir)
+	if err == nil && !found {
+		err = fmt.Errorf("network %s went away as soon as it was made", name)
 	}
-	return ours(created, sandbox, stateDir)
+	return created, err
+}
+
+// FindNetwork returns the sandbox's network if there is one. It refuses the same as [EnsureNetwork].
+func FindNetwork(ctx context.Context, docker client.APIClient, sandbox, stateDir string) (_ Network, found bool, err error) {
+	existing, err := docker.NetworkInspect(ctx, NetworkName(sandbox), network.InspectOptions{})
+	if errdefs.IsNotFound(err) {
+		return Network{}, false, nil
+	}
+	if err != nil {
+		return Network{}, false, fmt.Errorf("inspect network %s: %w", NetworkName(sandbox), err)
+	}
+	n, err := ours(existing, sandbox, stateDir)
+	return n, err == nil, err
 }
 
 func createOptions(sandbox, stateDir string, subnet netip.Prefix) network.CreateOptions {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -132,6 +133,13 @@ func jobTags(service string, refs Refs) ([]name.Tag, error) {
 		tags = append(tags, tag)
 	}
 	return tags, nil
+}
+
+// ServiceFolders returns the names of the workspace's folders that have the shape of a service, whether anything refers to
+// them or not.
+func ServiceFolders(workspace string) ([]string, error) {
+	folders, _, err := serviceFolders(workspace)
+	return slices.Sorted(maps.Keys(folders)), err
 }
 
 // serviceFolders lists the folders that have the shape of a service, by name, and those that nearly have.

@@ -41,6 +41,7 @@ type bringUp struct {
 	sources    string                // build: the fingerprint of what is built
 	built      map[name.Tag]v1.Image // build; nil when what stands is up to date
 	loaded     bool                  // load
+	started    bool                  // cluster: created or started in this bring-up
 	client     *cluster.Client       // cluster
 	deployment string                // deploy: a hash of all that is deployed
 	replayed   *ReplayReport         // scenario
@@ -53,7 +54,8 @@ func newBringUp(s *session, opts UpOptions, f *feed) *bringUp {
 }
 
 // plan is the whole bring-up. A new phase is one entry here and one file beside it.
-func (b *bringUp) plan() *plan {
+// Phases that are Whole run under the context whole.
+func (b *bringUp) plan(whole context.Context) *plan {
 	return &plan{
 		phases: []Phase{
 			{Name: "read", Do: b.read},
@@ -72,6 +74,8 @@ func (b *bringUp) plan() *plan {
 			{Name: "ready", Needs: []string{"deploy"}, Do: b.awaitReady},
 			{Name: "scenario", Needs: []string{"ready", "entry"}, Met: b.scenarioPassed, Do: b.runScenario},
 		},
+		whole:  whole,
+		scrub:  b.session.scrub,
 		emit:   b.feed.phase,
 		update: b.feed.progress,
 	}
@@ -103,10 +107,9 @@ func (b *bringUp) run(ctx context.Context, p *plan) error {
 
 // remember changes the sandbox's record, in memory and on disk.
 func (b *bringUp) remember(change func(*Record)) error {
-	b.session.mu.Lock()
-	defer b.session.mu.Unlock()
 	change(&b.record)
-	return b.session.state.Write(b.record)
+	_, err := b.session.state.Update(func(r *Record) error { change(r); return nil })
+	return err
 }
 
 // ensureNetwork is the phase "network".
@@ -120,12 +123,33 @@ func (b *bringUp) ensureNetwork(ctx context.Context) (string, error) {
 
 // resolveNodeImage is the phase "node-image".
 func (b *bringUp) resolveNodeImage(ctx context.Context) (string, error) {
-	var err error
+	stands, err := b.standingNodeImage(ctx)
+	if err != nil {
+		return "", err
+	}
+	if stands {
+		return b.node.Ref + " (the cluster's)", nil
+	}
 	builder := nodeImages(b.session.docker, b.cache, nil)
 	if b.node, err = builder.Resolve(ctx, b.record.NodeImage, b.record.Offline); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s (%s)", b.node.Ref, b.node.Source), nil
+}
+
+// standingNodeImage reports whether a cluster stands already, and no other image was asked for. A newer version of this
+// program may have another one to build, which that cluster wouldn't use.
+func (b *bringUp) standingNodeImage(ctx context.Context) (bool, error) {
+	image, kubernetes, ok := cluster.RecordedNodeImage(b.session.state.Dir)
+	if !ok || b.record.NodeImage != "" {
+		return false, nil
+	}
+	nodes, err := nodeContainers(ctx, b.session.docker, b.session.state.Name)
+	if err != nil || len(nodes) == 0 {
+		return false, err
+	}
+	b.node = nodeimage.Choice{Ref: image, KubernetesVersion: kubernetes}
+	return true, nil
 }
 
 // resolveBrokerImage is the phase "broker-image".
@@ -153,8 +177,8 @@ func (b *bringUp) startBroker(ctx context.Context) (string, error) {
 	return fmt.Sprintf("at %s on the network, 127.0.0.1:%d here", b.broker.Address, b.broker.HostPort), nil
 }
 
-// errNotReady is returned to those who ask a session for what only a ready platform has.
-var errNotReady = errors.New("the platform isn't up: run `dynsandbox up`")
+// ErrNotReady is returned to those who ask a session for what only a platform that is up has.
+var ErrNotReady = errors.New("the platform isn't up")
 
 // nodeImages returns the builder of node images.
 func nodeImages(docker engineClient, cache string, log io.Writer) *nodeimage.Builder {

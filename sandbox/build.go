@@ -35,25 +35,26 @@ func normalised(ref string) string {
 }
 
 // sourcesStand is the check of the phase "build": the sources are as they were when the images were built that
-// stand on the node.
+// stand on the node. A node that doesn't run yet is asked by the phase "load".
 func (b *bringUp) sourcesStand(ctx context.Context) (bool, error) {
 	if b.built != nil {
 		return true, nil
 	}
 	var err error
-	if b.sources, err = fingerprint(b.workspace.dir); err != nil || b.sources != b.record.Sources {
+	if b.sources, err = images.Fingerprint(b.workspace.dir); err != nil || b.sources != b.record.Sources {
 		return false, err
 	}
-	node, err := b.lookAtNode(ctx)
-	return node && err == nil, nil // a node that doesn't answer is not an error here: what it lacks is seen later
+	stands, err := b.lookAtNode(ctx)
+	return stands || err != nil, nil
 }
 
 // imagesStand is the check of the phase "load".
 func (b *bringUp) imagesStand(ctx context.Context) (bool, error) {
-	if b.built == nil {
-		return true, nil // the check of "build" has looked
+	if b.built != nil || b.loaded {
+		return b.loaded, nil
 	}
-	return b.loaded, nil
+	stands, err := b.lookAtNode(ctx)
+	return stands && err == nil, nil
 }
 
 // lookAtNode reports whether the node has every image, with the content that was last loaded.
@@ -97,6 +98,18 @@ func (b *bringUp) load(ctx context.Context) (string, error) {
 	}
 	if err := c.WaitContainerd(ctx); err != nil {
 		return "", err
+	}
+	if b.built == nil {
+		// The sources haven't changed. A node that was only stopped has their images still; another one needs them.
+		if stands, err := b.lookAtNode(ctx); err != nil {
+			return "", err
+		} else if stands {
+			b.loaded = true
+			return "the node has all images", nil
+		}
+		if _, err := b.build(ctx); err != nil {
+			return "", err
+		}
 	}
 	report, err := images.Load(ctx, c.Node(), b.built)
 	if err != nil {

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,11 +45,25 @@ func (b *bringUp) clusterRuns(ctx context.Context) (bool, error) {
 	if err != nil || state != cluster.Running {
 		return false, err
 	}
-	if b.client, err = c.Client(); err != nil {
+	if b.client, err = b.session.client(c); err != nil {
 		return false, err
 	}
-	// It runs; an API server that doesn't answer yet is Start's to wait for.
-	short, cancel := context.WithTimeout(ctx, time.Second)
+	if !b.started {
+		outdated, err := c.Outdated(ctx)
+		if err != nil {
+			return false, err
+		}
+		if outdated != "" {
+			b.feed.note(outdated)
+		}
+	}
+	// It runs; an API server that doesn't answer yet is Start's to wait for. Once it has answered, a busy machine may take
+	// its time.
+	limit := time.Second
+	if b.started {
+		limit = time.Minute
+	}
+	short, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return c.WaitAPI(short) == nil, nil
 }
@@ -74,10 +89,24 @@ func (b *bringUp) startCluster(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if b.client, err = c.Client(); err != nil {
+	b.started = true
+	if b.client, err = b.session.client(c); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s %s, Kubernetes %s", verb, cluster.NodeName(b.session.state.Name), c.KubernetesVersion()), nil
+}
+
+// client returns a client of the cluster that runs now: the one of before, with what it has learnt of the API, as long as
+// the cluster is the same.
+func (s *session) client(c *cluster.Cluster) (*cluster.Client, error) {
+	fresh, err := c.Client()
+	if err != nil {
+		return nil, err
+	}
+	if known := s.dialer.Load(); known != nil && known.Config.Host == fresh.Config.Host && bytes.Equal(known.Config.CAData, fresh.Config.CAData) {
+		return known, nil
+	}
+	return fresh, nil
 }
 
 // liveDialer reaches the cluster that runs now: it may be created anew while the entry stays open.

@@ -8,69 +8,80 @@ import (
 	"path/filepath"
 )
 
-// Settings are what the user asks of a sandbox; empty ones leave what it has.
+// Settings are what the user asks of a sandbox; what is nil or empty leaves what it has.
 type Settings struct {
-	Workspace string // default: the one that the current folder lies in
-	NodeImage string // default: what kind pins, or one built here
-	Offline   bool
+	Workspace string  // default: the one that the current folder lies in
+	NodeImage *string // "" is the default: what kind pins, or one built here
+	Offline   *bool
 	HTTPPort  int // default: 8080, or a free one
 }
 
 // Configure records how the sandbox is made: on the first call everything is chosen, later only what is asked for
 // changes. dir is the folder from which a workspace is looked for.
 func Configure(st State, want Settings, dir string) error {
-	record, err := st.Read()
-	if err != nil && !errors.Is(err, ErrNoSandbox) {
-		return err
-	}
-	if record, err = record.with(st, want, dir); err != nil {
-		return err
-	}
-	return st.Write(record)
+	_, err := st.Update(func(r *Record) error { return r.set(st.Name, want, dir) })
+	return err
 }
 
-// with returns the record with what is wanted, and with a choice for what was never chosen.
-func (record Record) with(st State, want Settings, dir string) (_ Record, err error) {
-	if want.Workspace != "" {
-		abs, err := filepath.Abs(want.Workspace)
-		if err != nil {
-			return record, err
-		}
-		if err := checkWorkspace(abs); err != nil {
-			return record, err
-		}
-		if record.Workspace != "" && record.Workspace != abs {
-			return record, fmt.Errorf("%w: %q was made for %s, not %s", ErrOtherWorkspace, st.Name, record.Workspace, abs)
-		}
-		record.Workspace = abs
+// set changes what is wanted, and chooses what was never chosen.
+func (r *Record) set(sandbox string, want Settings, dir string) error {
+	if err := r.setWorkspace(sandbox, want.Workspace, dir); err != nil {
+		return err
 	}
-	if record.Workspace == "" {
-		if record.Workspace, err = FindWorkspace(dir); err != nil {
-			return record, err
-		}
+	if want.NodeImage != nil {
+		r.NodeImage = *want.NodeImage
 	}
-	if want.NodeImage != "" {
-		record.NodeImage = want.NodeImage
+	if want.Offline != nil {
+		r.Offline = *want.Offline
 	}
-	record.Offline = record.Offline || want.Offline
 	if want.HTTPPort != 0 {
-		record.HTTPPort = want.HTTPPort
+		r.HTTPPort, r.PortAsked = want.HTTPPort, true
 	}
-	if record.HTTPPort == 0 {
-		if record.HTTPPort, err = loopbackPort(8080); err != nil {
-			return record, err
+	var err error
+	if r.HTTPPort == 0 {
+		if r.HTTPPort, err = loopbackPort(defaultHTTPPort); err != nil {
+			return err
 		}
 	}
-	if record.EtcdPort == 0 {
-		if record.EtcdPort, err = loopbackPort(2379); err != nil {
-			return record, err
+	if r.EtcdPort == 0 {
+		if r.EtcdPort, err = loopbackPort(etcdPort); err != nil {
+			return err
 		}
 	}
-	if record.BrokerPassword == "" {
-		record.BrokerPassword = rand.Text()
+	if r.BrokerPassword == "" {
+		r.BrokerPassword = rand.Text()
 	}
-	return record, nil
+	return nil
 }
+
+// setWorkspace keeps a sandbox at its workspace, unless that isn't one any more: then it has moved, or is gone.
+func (r *Record) setWorkspace(sandbox, want, dir string) error {
+	found := want
+	if found == "" {
+		if r.Workspace != "" && checkWorkspace(r.Workspace) == nil {
+			return nil
+		}
+		var err error
+		if found, err = FindWorkspace(dir); err != nil {
+			return err
+		}
+	}
+	abs, err := filepath.Abs(found)
+	if err != nil {
+		return err
+	}
+	if err := checkWorkspace(abs); err != nil {
+		return err
+	}
+	if r.Workspace != "" && r.Workspace != abs && checkWorkspace(r.Workspace) == nil {
+		return fmt.Errorf("%w: %q was made for %s, not %s", ErrOtherWorkspace, sandbox, r.Workspace, abs)
+	}
+	r.Workspace = abs
+	return nil
+}
+
+// defaultHTTPPort is the HTTP entry's where it is free.
+const defaultHTTPPort = 8080
 
 // loopbackPort returns the preferred port if it is free on loopback, else another that is.
 func loopbackPort(preferred int) (int, error) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -13,6 +15,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/internal/engine"
@@ -44,7 +47,7 @@ func (r *DownReport) Lines() []string {
 // else that carries the sandbox's label: its network, volumes and images, and the state folder. It needs no
 // session, and works on what is left of a sandbox that was half made.
 func Down(ctx context.Context, st State, purge bool) (*DownReport, error) {
-	if _, err := st.Read(); err != nil && !(purge && errors.Is(err, ErrNoSandbox)) {
+	if _, err := st.Read(); err != nil && !purge { // a purge needs no record, nor one that can be read
 		return nil, err
 	}
 	report := &DownReport{}
@@ -72,18 +75,24 @@ func Down(ctx context.Context, st State, purge bool) (*DownReport, error) {
 // containers returns the sandbox's containers, running or not: the cluster's nodes carry kind's own label with the
 // cluster's name, all others ours.
 func containers(ctx context.Context, docker engineClient, sandbox string) ([]container.Summary, error) {
-	var out []container.Summary
-	for _, label := range []string{
-		cluster.NodeLabel + "=" + cluster.Name(sandbox),
-		engine.LabelSandbox + "=" + sandbox,
-	} {
-		found, err := docker.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", label))})
-		if err != nil {
-			return nil, fmt.Errorf("list the sandbox's containers: %w", err)
-		}
-		out = append(out, found...)
+	nodes, err := nodeContainers(ctx, docker, sandbox)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	others, err := labelled(ctx, docker, engine.LabelSandbox+"="+sandbox)
+	return append(nodes, others...), err
+}
+
+func nodeContainers(ctx context.Context, docker engineClient, sandbox string) ([]container.Summary, error) {
+	return labelled(ctx, docker, cluster.NodeLabel+"="+cluster.Name(sandbox))
+}
+
+func labelled(ctx context.Context, docker engineClient, label string) ([]container.Summary, error) {
+	found, err := docker.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", label))})
+	if err != nil {
+		return nil, fmt.Errorf("list the sandbox's containers: %w", err)
+	}
+	return found, nil
 }
 
 func containerName(c container.Summary) string {
@@ -98,17 +107,30 @@ func stop(ctx context.Context, docker engineClient, st State, report *DownReport
 	if err != nil {
 		return err
 	}
-	for _, c := range found {
-		if c.State != "running" {
-			continue
-		}
-		progress.Report(ctx, progress.Update{What: "stop " + containerName(c)})
-		if err := docker.ContainerStop(ctx, c.ID, container.StopOptions{}); err != nil {
-			return fmt.Errorf("stop container %s: %w", containerName(c), err)
-		}
+	running := slices.DeleteFunc(found, func(c container.Summary) bool { return c.State != container.StateRunning })
+	for _, c := range running {
 		report.Stopped = append(report.Stopped, "container "+containerName(c))
 	}
-	return nil
+	return each(ctx, "stop", running, func(ctx context.Context, id string) error {
+		return docker.ContainerStop(ctx, id, container.StopOptions{})
+	})
+}
+
+// each does something with all containers at once, and says so.
+func each(ctx context.Context, verb string, all []container.Summary, do func(ctx context.Context, id string) error) error {
+	var names []string
+	g, gctx := errgroup.WithContext(ctx)
+	for _, c := range all {
+		names = append(names, containerName(c))
+		g.Go(func() error {
+			if err := do(gctx, c.ID); err != nil && !errdefs.IsNotFound(err) {
+				return fmt.Errorf("%s container %s: %w", verb, containerName(c), err)
+			}
+			return nil
+		})
+	}
+	progress.Report(ctx, progress.Update{What: verb + " " + strings.Join(names, ", ")})
+	return g.Wait()
 }
 
 func remove(ctx context.Context, docker engineClient, st State, report *DownReport) error {
@@ -118,12 +140,13 @@ func remove(ctx context.Context, docker engineClient, st State, report *DownRepo
 		return err
 	}
 	for _, c := range found {
-		progress.Report(ctx, progress.Update{What: "remove " + containerName(c)})
-		err := docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
-		if err != nil && !errdefs.IsNotFound(err) {
-			return fmt.Errorf("remove container %s: %w", containerName(c), err)
-		}
 		report.Removed = append(report.Removed, "container "+containerName(c))
+	}
+	err = each(ctx, "remove", found, func(ctx context.Context, id string) error {
+		return docker.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	})
+	if err != nil {
+		return err
 	}
 	networks, err := docker.NetworkList(ctx, network.ListOptions{Filters: ours})
 	if err != nil {

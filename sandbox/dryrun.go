@@ -7,21 +7,22 @@ import (
 	"io"
 	"strings"
 
+	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
 // Preview is what a bring-up would work with.
 type Preview struct {
-	Sandbox   string          `json:"sandbox"`
-	Workspace string          `json:"workspace"`
-	Phases    []string        `json:"phases"` // each after those that it needs
-	Services  []ServiceStatus `json:"services"`
-	Agents    []string        `json:"agents"`
-	Objects   []string        `json:"objects"`
-	Omissions []string        `json:"omissions,omitempty"`
-	NotBuilt  []string        `json:"notBuilt,omitempty"`
-	Warnings  fault.Invalids  `json:"warnings,omitempty"`
+	Sandbox   string             `json:"sandbox"`
+	Workspace string             `json:"workspace"`
+	Phases    []string           `json:"phases"` // each after those that it needs
+	Services  []ServiceStatus    `json:"services"`
+	Agents    []string           `json:"agents"`
+	Objects   []string           `json:"objects"`
+	Omissions []cluster.Omission `json:"omissions,omitempty"`
+	NotBuilt  []string           `json:"notBuilt,omitempty"`
+	Warnings  fault.Invalids     `json:"warnings,omitempty"`
 }
 
 // DryRun reads and checks the workspace as a bring-up would, and says what would be brought up. It changes nothing, and
@@ -31,7 +32,7 @@ func DryRun(_ context.Context, st State, want Settings, dir string, strict bool)
 	if err != nil && !errors.Is(err, ErrNoSandbox) {
 		return nil, err
 	}
-	if record, err = record.with(st, want, dir); err != nil {
+	if err := record.set(st.Name, want, dir); err != nil {
 		return nil, err
 	}
 	w, err := readWorkspace(record.Workspace, record.BrokerPassword, strict)
@@ -39,7 +40,7 @@ func DryRun(_ context.Context, st State, want Settings, dir string, strict bool)
 		return nil, err
 	}
 	p := &Preview{Sandbox: st.Name, Workspace: w.dir, NotBuilt: notBuilt(w.found), Warnings: w.launch.Warnings}
-	for _, ph := range newBringUp(nil, UpOptions{}, newFeed()).plan().phases {
+	for _, ph := range newBringUp(nil, UpOptions{}, newFeed(nil)).plan(context.Background()).phases {
 		p.Phases = append(p.Phases, ph.Name)
 	}
 	for _, s := range w.found.Services {
@@ -51,9 +52,7 @@ func DryRun(_ context.Context, st State, want Settings, dir string, strict bool)
 	for _, o := range w.rendered.Objects {
 		p.Objects = append(p.Objects, o.ID())
 	}
-	for _, o := range w.rendered.Omissions {
-		p.Omissions = append(p.Omissions, o.String())
-	}
+	p.Omissions = w.rendered.Omissions
 	return p, nil
 }
 
@@ -70,9 +69,7 @@ func (p *Preview) WriteText(w io.Writer) error {
 	for _, o := range p.Objects {
 		fmt.Fprintf(w, "apply      %s\n", o)
 	}
-	for _, o := range p.Omissions {
-		fmt.Fprintf(w, "left out   %s\n", o)
-	}
+	writeOmissions(w, p.Omissions)
 	for _, n := range p.NotBuilt {
 		fmt.Fprintf(w, "not built  %s\n", n)
 	}

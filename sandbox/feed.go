@@ -18,10 +18,11 @@ type feed struct {
 	changed chan struct{} // closed, and replaced, when events or closed changes
 	closed  bool
 	shown   map[string]time.Time // when a phase's progress was last passed on
+	also    *feed                // gets the same events; may be nil
 }
 
-func newFeed() *feed {
-	return &feed{changed: make(chan struct{}), shown: map[string]time.Time{}}
+func newFeed(also *feed) *feed {
+	return &feed{changed: make(chan struct{}), shown: map[string]time.Time{}, also: also}
 }
 
 // feedKeeps is how many events a feed holds at most: a bring-up has a few hundred, a session may last for weeks.
@@ -58,6 +59,9 @@ func (f *feed) note(text string) { f.add(&control.Event{Kind: control.Event_NOTE
 
 func (f *feed) add(e *control.Event) {
 	e.UnixMs = time.Now().UnixMilli()
+	if f.also != nil {
+		f.also.add(e)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {

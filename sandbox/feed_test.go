@@ -10,7 +10,7 @@ import (
 
 func TestFeedFollowersSeeEverythingInOrder(t *testing.T) {
 	t.Parallel()
-	f := newFeed()
+	f := newFeed(nil)
 	f.note("one")
 	got := make(chan string, 10)
 	done := make(chan error, 1)
@@ -36,7 +36,7 @@ func TestFeedFollowersSeeEverythingInOrder(t *testing.T) {
 
 func TestFeedForgetsTheOldest(t *testing.T) {
 	t.Parallel()
-	f := newFeed()
+	f := newFeed(nil)
 	for range feedKeeps + 10 {
 		f.note("x")
 	}
@@ -57,7 +57,7 @@ func TestFeedFollowerGone(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := newFeed().follow(ctx, 0, nil); !errors.Is(err, context.Canceled) {
+	if err := newFeed(nil).follow(ctx, 0, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error: %v", err)
 	}
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"path/filepath"
 
-	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/fixtures"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
@@ -42,22 +40,8 @@ func ValidateFixtures(st State, here, dir string, strict bool) (*ValidationRepor
 	} else if dir == "" {
 		return nil, err
 	}
-	if dir == "" {
-		dir = filepath.Join(workspace, launchFilesDir)
-	}
-	var known []agent
-	if workspace != "" {
-		// The agents that the charts deploy are names that lead somewhere. Broken charts are `up`'s to complain about.
-		if rendered, err := cluster.RenderWorkspace(workspace, nil); err == nil {
-			known = agents(rendered.Objects)
-		}
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
+	set, dir, err := launchFilesOf(workspace, dir, strict)
 	report := &ValidationReport{Dir: dir, Problems: fault.Invalids{}}
-	set, err := parseLaunchFiles(here, dir, known, strict)
 	if err != nil {
 		if report.Problems = fault.AsInvalids(err); report.Problems == nil {
 			return nil, err
@@ -88,16 +72,15 @@ func (r *FixturesReport) WriteText(w io.Writer) error {
 
 // fixtures compares launch files with the config store, and applies them.
 func (s *session) fixtures(ctx context.Context, dir string, apply, strict bool) (*FixturesReport, error) {
-	s.mu.Lock()
-	ready, store := s.holds.ready, s.holds.store
-	s.mu.Unlock()
-	if ready == nil || store == nil {
-		return nil, errNotReady
+	store := s.store()
+	if store == nil {
+		return nil, ErrNotReady
 	}
-	if dir == "" {
-		dir = filepath.Join(ready.workspace.dir, launchFilesDir)
+	record, err := s.state.Read()
+	if err != nil {
+		return nil, err
 	}
-	set, err := parseLaunchFiles(ready.workspace.dir, dir, ready.workspace.agents, strict)
+	set, dir, err := launchFilesOf(record.Workspace, dir, strict)
 	if err != nil {
 		return nil, err
 	}

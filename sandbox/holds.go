@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
+	"syscall"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/fixtures"
@@ -32,42 +32,66 @@ type ready struct {
 
 // close closes everything, the entry first: it dials Pods.
 func (h *holds) close() error {
-	var errs []error
-	if h.entry != nil {
-		h.entryStop()
-		errs = append(errs, <-h.entryDone)
-	}
+	err := h.closeEntry()
 	if h.store != nil {
-		errs = append(errs, h.store.Close())
+		err = errors.Join(err, h.store.Close())
 	}
 	*h = holds{}
-	return errors.Join(errs...)
+	return err
 }
 
-// startStore is the phase "config-store". The store listens on loopback for the user's tools, and on the gateway
-// of the sandbox's network for Pods: nowhere else.
-func (b *bringUp) startStore(ctx context.Context) (string, error) {
-	s := b.session
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	pods := netip.AddrPortFrom(b.network.Gateway, etcdPort)
-	text := fmt.Sprintf("at 127.0.0.1:%d, and %s for Pods", b.record.EtcdPort, pods)
-	if s.holds.store != nil {
-		return text, nil
+func (h *holds) closeEntry() error {
+	if h.entry == nil {
+		return nil
 	}
-	store, err := fixtures.Start(ctx, fixtures.StoreConfig{
-		Dir:    s.state.etcdData(),
-		Listen: []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(b.record.EtcdPort)), pods},
-	})
+	h.entryStop()
+	h.entry = nil
+	return <-h.entryDone
+}
+
+// startStore is the phase "config-store".
+func (b *bringUp) startStore(ctx context.Context) (string, error) {
+	record, err := b.session.openStore(ctx, b.network)
 	if err != nil {
 		return "", err
 	}
-	s.holds.store = store
-	return text, nil
+	b.record.EtcdPort = record.EtcdPort
+	return fmt.Sprintf("at 127.0.0.1:%d, and %s for Pods", record.EtcdPort, storeForPods(b.network)), nil
 }
 
 // etcdPort is the one that DYNAMOS has compiled in.
 const etcdPort = 2379
+
+func storeForPods(n cluster.Network) netip.AddrPort { return netip.AddrPortFrom(n.Gateway, etcdPort) }
+
+// openStore opens the config store, if it isn't open yet. It listens on loopback for the user's tools, and on the
+// gateway of the sandbox's network for Pods: nowhere else. The port on loopback was free when it was chosen; when
+// something else has it by now another is.
+func (s *session) openStore(ctx context.Context, net cluster.Network) (Record, error) {
+	record, err := s.state.Read()
+	if err != nil || s.store() != nil {
+		return record, err
+	}
+	loopback := func(port int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
+	}
+	cfg := fixtures.StoreConfig{Dir: s.state.etcdData(), Listen: []netip.AddrPort{loopback(record.EtcdPort), storeForPods(net)}}
+	store, err := fixtures.Start(ctx, cfg)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if record, err = s.state.Update(func(r *Record) (err error) { r.EtcdPort, err = loopbackPort(etcdPort); return err }); err != nil {
+			return record, err
+		}
+		cfg.Listen[0] = loopback(record.EtcdPort)
+		store, err = fixtures.Start(ctx, cfg)
+	}
+	if err != nil {
+		return record, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holds.store = store
+	return record, nil
+}
 
 // applyLaunchFiles is the phase "launch-files".
 func (b *bringUp) applyLaunchFiles(ctx context.Context) (string, error) {
@@ -83,7 +107,7 @@ func (b *bringUp) applyLaunchFiles(ctx context.Context) (string, error) {
 func (s *session) applySet(ctx context.Context, set *fixtures.Set, from string) (fixtures.Changes, error) {
 	store := s.store()
 	if store == nil {
-		return fixtures.Changes{}, errNotReady
+		return fixtures.Changes{}, ErrNotReady
 	}
 	if err := set.Write(s.state.launchFiles()); err != nil {
 		return fixtures.Changes{}, fmt.Errorf("put launch files of %s where the orchestrator reads them: %w", from, err)
@@ -91,23 +115,86 @@ func (s *session) applySet(ctx context.Context, set *fixtures.Set, from string) 
 	return store.Apply(ctx, set)
 }
 
-// openEntry is the phase "entry": the HTTP entry on loopback.
+// openEntry is the phase "entry".
 func (b *bringUp) openEntry(ctx context.Context) (string, error) {
-	s := b.session
+	record, err := b.session.openEntry(ctx, b.client)
+	if err != nil {
+		return "", err
+	}
+	b.record.HTTPPort = record.HTTPPort
+	return b.session.entry().URL("api-gateway", "api-gateway"), nil
+}
+
+// openEntry opens the HTTP entry on loopback, if it isn't open on the recorded port yet, and has it lead to the
+// cluster of client. A port that nobody asked for is given up for another when something else has it by now.
+func (s *session) openEntry(ctx context.Context, client *cluster.Client) (Record, error) {
+	s.dialer.Store(client)
+	record, err := s.state.Read()
+	if err != nil {
+		return record, err
+	}
+	if open := s.entry(); open != nil {
+		if open.Port() == record.HTTPPort {
+			return record, nil
+		}
+		s.mu.Lock()
+		err := s.holds.closeEntry()
+		s.mu.Unlock()
+		if err != nil {
+			return record, err
+		}
+	}
+	entry, err := cluster.Listen(ctx, record.HTTPPort, liveDialer{&s.dialer})
+	if errors.Is(err, syscall.EADDRINUSE) && !record.PortAsked {
+		if record, err = s.state.Update(func(r *Record) (err error) { r.HTTPPort, err = loopbackPort(defaultHTTPPort); return err }); err != nil {
+			return record, err
+		}
+		entry, err = cluster.Listen(ctx, record.HTTPPort, liveDialer{&s.dialer})
+	}
+	if err != nil {
+		return record, err
+	}
+	serving, stop := context.WithCancel(s.base)
+	done := make(chan error, 1)
+	go func() { done <- entry.Serve(serving) }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.holds.entry == nil {
-		entry, err := cluster.Listen(ctx, b.record.HTTPPort, liveDialer{&s.dialer})
-		if err != nil {
-			return "", err
-		}
-		serving, stop := context.WithCancel(s.base)
-		done := make(chan error, 1)
-		go func() { done <- entry.Serve(serving) }()
-		s.holds.entry, s.holds.entryDone, s.holds.entryStop = entry, done, stop
+	s.holds.entry, s.holds.entryDone, s.holds.entryStop = entry, done, stop
+	return record, nil
+}
+
+// entry returns the HTTP entry, or nil when it isn't open.
+func (s *session) entry() *cluster.Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holds.entry
+}
+
+// resume opens again what a session before this one held, as far as what it leads to is there: requests are answered
+// from then on, whatever the bring-up that follows finds wrong.
+func (s *session) resume(ctx context.Context) error {
+	network, found, err := cluster.FindNetwork(ctx, s.docker, s.state.Name, s.state.Dir)
+	if err != nil || !found {
+		return err
 	}
-	s.dialer.Store(b.client)
-	return s.holds.entry.URL("api-gateway", "api-gateway"), nil
+	if _, err := s.openStore(ctx, network); err != nil {
+		return err
+	}
+	c, err := cluster.New(s.docker, cluster.Config{
+		Sandbox: s.state.Name, Network: network, StateDir: s.state.Dir, LaunchDir: s.state.launchFiles(),
+	})
+	if err != nil {
+		return err
+	}
+	if state, err := c.State(ctx); err != nil || state != cluster.Running {
+		return err
+	}
+	client, err := s.client(c)
+	if err != nil {
+		return err
+	}
+	_, err = s.openEntry(ctx, client)
+	return err
 }
 
 // store returns the config store, or nil when it isn't open.
@@ -119,13 +206,9 @@ func (s *session) store() *fixtures.Store {
 
 // gateway is the platform as scenarios see it.
 func (s *session) gateway() (scenarios.Platform, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.holds.entry == nil {
-		return nil, errNotReady
+	entry := s.entry()
+	if entry == nil {
+		return nil, ErrNotReady
 	}
-	return scenarios.Gateway{URL: fmt.Sprintf("http://127.0.0.1:%d", s.holds.entry.Port())}, nil
+	return scenarios.Gateway{URL: fmt.Sprintf("http://127.0.0.1:%d", entry.Port())}, nil
 }
-
-// scenarioFolder is where a workspace keeps its scenarios.
-func scenarioFolder(workspace string) string { return filepath.Join(workspace, scenariosDir) }

@@ -25,7 +25,7 @@ type Phase struct {
 	Do func(ctx context.Context) (string, error)
 
 	// Whole is set where a break half-way would throw the work away: when another phase fails, or the user asks to
-	// stop, this one is let finish.
+	// stop, this one is let finish. Only the end of the session cuts it short.
 	Whole bool
 }
 
@@ -57,6 +57,8 @@ var ErrStopped = errors.New("stopped at a safe point; run `up` again to go on")
 // plan runs phases. It is used once.
 type plan struct {
 	phases []Phase
+	whole  context.Context                            // what phases that are Whole run under
+	scrub  func(error) error                          // takes secrets out of what is reported
 	emit   func(phase string, report PhaseReport)     // a phase changed its state
 	update func(phase string, update progress.Update) // a running phase is so far
 
@@ -67,12 +69,14 @@ type plan struct {
 // run runs the phases in the order of their needs. When one fails no other is begun, those running are
 // cancelled (but for Whole ones) and waited for, and the first error is returned. Cancelling ctx does the same.
 func (p *plan) run(ctx context.Context) error {
-	p.reports = map[string]*PhaseReport{}
-	finished := map[string]chan struct{}{}
+	reports, finished := map[string]*PhaseReport{}, map[string]chan struct{}{}
 	for _, ph := range p.phases {
-		p.reports[ph.Name] = &PhaseReport{Name: ph.Name, State: Waiting}
+		reports[ph.Name] = &PhaseReport{Name: ph.Name, State: Waiting}
 		finished[ph.Name] = make(chan struct{})
 	}
+	p.mu.Lock()
+	p.reports = reports
+	p.mu.Unlock()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -114,7 +118,7 @@ func (p *plan) run(ctx context.Context) error {
 func (p *plan) one(ctx context.Context, ph Phase) (err error) {
 	own := ctx
 	if ph.Whole {
-		own = context.WithoutCancel(ctx)
+		own = p.whole
 	}
 	own = progress.With(own, func(u progress.Update) { p.update(ph.Name, u) })
 	began := time.Now()
@@ -133,7 +137,7 @@ func (p *plan) one(ctx context.Context, ph Phase) (err error) {
 		p.set(ph.Name, func(r *PhaseReport) {
 			r.State, r.Text, r.Seconds = state, text, time.Since(began).Seconds()
 			if err != nil {
-				r.State, r.Text = Failed, err.Error()
+				r.State, r.Text = Failed, p.scrub(err).Error()
 			}
 			slices.Sort(r.Beside)
 		})

@@ -12,7 +12,7 @@ import (
 )
 
 func quietPlan(phases ...Phase) *plan {
-	return &plan{phases: phases, emit: func(string, PhaseReport) {}, update: func(string, progress.Update) {}}
+	return &plan{phases: phases, whole: context.Background(), scrub: func(err error) error { return err }, emit: func(string, PhaseReport) {}, update: func(string, progress.Update) {}}
 }
 
 func states(p *plan) map[string]PhaseState {

@@ -2,9 +2,7 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +11,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/fixtures"
 	"github.com/dynsandbox/dynsandbox/images"
+	"github.com/dynsandbox/dynsandbox/scenarios"
 )
 
 // workspace is what was read from a workspace's files, checked, before anything is done with it.
@@ -22,6 +21,8 @@ type workspace struct {
 	rendered *cluster.Rendered
 	found    images.Found
 	agents   []agent
+
+	scenarios []*scenarios.Scenario
 }
 
 // agent is one party's agent, as the charts deploy it.
@@ -55,10 +56,12 @@ func readWorkspace(dir, brokerPassword string, strict bool) (*workspace, error) 
 	if w.found, err = images.Discover(dir, refs); err != nil {
 		return nil, err
 	}
-	return w, nil
+	w.scenarios, err = workspaceScenarios(dir)
+	return w, err
 }
 
-// parseLaunchFiles reads the launch files in dir, which their problems name relative to the workspace.
+// parseLaunchFiles reads the launch files in dir, which their problems name relative to the workspace, and checks them
+// against the workspace's services and agents.
 func parseLaunchFiles(workspace, dir string, agents []agent, strict bool) (*fixtures.Set, error) {
 	shown, err := filepath.Rel(workspace, dir)
 	if err != nil || strings.HasPrefix(shown, "..") {
@@ -68,19 +71,33 @@ func parseLaunchFiles(workspace, dir string, agents []agent, strict bool) (*fixt
 	for _, a := range agents {
 		opts.Agents = append(opts.Agents, a.Name)
 	}
-	// A service that launch files name should have a folder; images.Discover decides what becomes of it.
-	for _, lang := range []string{"go/cmd", "python"} {
-		folders, err := os.ReadDir(filepath.Join(workspace, lang))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if workspace != "" {
+		if opts.Services, err = images.ServiceFolders(workspace); err != nil {
 			return nil, err
-		}
-		for _, f := range folders {
-			if f.IsDir() {
-				opts.Services = append(opts.Services, f.Name())
-			}
 		}
 	}
 	return opts.Parse(os.DirFS(dir))
+}
+
+// launchFilesOf reads launch files as [parseLaunchFiles] does, for a workspace that may have faults elsewhere; an empty
+// dir means its own.
+func launchFilesOf(workspace, dir string, strict bool) (*fixtures.Set, string, error) {
+	if dir == "" {
+		dir = filepath.Join(workspace, launchFilesDir)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	var known []agent
+	if workspace != "" {
+		// The agents that the charts deploy are names that lead somewhere. Broken charts are `up`'s to complain about.
+		if rendered, err := cluster.RenderWorkspace(workspace, nil); err == nil {
+			known = agents(rendered.Objects)
+		}
+	}
+	set, err := parseLaunchFiles(workspace, dir, known, strict)
+	return set, dir, err
 }
 
 // agents finds the Deployments that run an agent: those with a container that is told which data steward it is.

@@ -74,7 +74,7 @@ func (b *bringUp) awaitAgents(ctx context.Context) (replaced []string, err error
 	progress.Report(ctx, progress.Update{What: "wait for the agents " + strings.Join(names, ", ")})
 	store := b.session.store()
 	if store == nil {
-		return nil, errNotReady
+		return nil, ErrNotReady
 	}
 	short, cancel := context.WithTimeout(ctx, comeBack)
 	defer cancel()

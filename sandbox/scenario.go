@@ -2,14 +2,18 @@ package sandbox
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/dynsandbox/dynsandbox/internal/nearest"
 	"github.com/dynsandbox/dynsandbox/internal/progress"
 	"github.com/dynsandbox/dynsandbox/scenarios"
 )
@@ -39,13 +43,11 @@ func (r *ReplayReport) WriteText(w io.Writer) error {
 
 // replay runs scenarios against the running platform.
 func (s *session) replay(ctx context.Context, names []string) (*ReplayReport, error) {
-	s.mu.Lock()
-	ready := s.holds.ready
-	s.mu.Unlock()
-	if ready == nil {
-		return nil, errNotReady
+	record, err := s.state.Read()
+	if err != nil {
+		return nil, err
 	}
-	chosen, err := chooseScenarios(ready.workspace.dir, names)
+	chosen, err := chooseScenarios(record.Workspace, names)
 	if err != nil {
 		return nil, err
 	}
@@ -72,9 +74,12 @@ func (s *session) runScenarios(ctx context.Context, chosen []*scenarios.Scenario
 
 // chooseScenarios returns the workspace's scenarios of those names, or files, or all when none is named.
 func chooseScenarios(workspace string, names []string) ([]*scenarios.Scenario, error) {
-	all, err := workspaceScenarios(workspace)
-	if err != nil || len(names) == 0 {
-		return all, err
+	var own []*scenarios.Scenario
+	if len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return !filepath.IsAbs(n) }) {
+		var err error
+		if own, err = workspaceScenarios(workspace); err != nil || len(names) == 0 {
+			return own, err
+		}
 	}
 	var out []*scenarios.Scenario
 	for _, name := range names {
@@ -86,15 +91,19 @@ func chooseScenarios(workspace string, names []string) ([]*scenarios.Scenario, e
 			out = append(out, sc)
 			continue
 		}
-		i := slices.IndexFunc(all, func(sc *scenarios.Scenario) bool { return sc.Name == name })
+		i := slices.IndexFunc(own, func(sc *scenarios.Scenario) bool { return sc.Name == name })
 		if i < 0 {
 			var have []string
-			for _, sc := range all {
+			for _, sc := range own {
 				have = append(have, sc.Name)
 			}
-			return nil, fmt.Errorf("no scenario %q; there is %s", name, strings.Join(have, ", "))
+			hint := nearest.Hint(name, have)
+			if hint == "" {
+				hint = "there is " + strings.Join(have, ", ")
+			}
+			return nil, fmt.Errorf("no scenario %q; %s", name, hint)
 		}
-		out = append(out, all[i])
+		out = append(out, own[i])
 	}
 	return out, nil
 }
@@ -102,47 +111,54 @@ func chooseScenarios(workspace string, names []string) ([]*scenarios.Scenario, e
 // workspaceScenarios returns the scenarios of the workspace, in the order of their files; one without the folder has
 // none.
 func workspaceScenarios(workspace string) ([]*scenarios.Scenario, error) {
-	dir := scenarioFolder(workspace)
-	if _, err := os.Stat(dir); os.IsNotExist(err) {
-		return nil, nil
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	var out []*scenarios.Scenario
-	for _, f := range files {
-		// Named from the workspace's root, as people see them in errors.
-		sc, err := scenarios.ParseFile(os.DirFS(workspace), path.Join(scenariosDir, filepath.Base(f)))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, sc)
-	}
-	return out, nil
+	return scenarios.ParseDir(os.DirFS(workspace), scenariosDir)
 }
 
-// scenarioPassed is the check of the phase "scenario": what is deployed has passed it before.
+// scenarioPassed is the check of the phase "scenario": it has passed for exactly what is deployed now.
 func (b *bringUp) scenarioPassed(context.Context) (bool, error) {
-	return b.opts.NoScenario || b.replayed != nil || b.record.Verified == b.deployment, nil
+	if b.opts.NoScenario || b.replayed != nil {
+		return true, nil
+	}
+	hash, err := b.answerDependsOn()
+	return b.record.Verified.Hash == hash, err
+}
+
+// answerDependsOn is a hash of all that the answer to the first scenario depends on: what is deployed, the content of
+// every image (of Jobs too), the launch files, the scenario.
+func (b *bringUp) answerDependsOn() (string, error) {
+	var text []byte
+	if len(b.workspace.scenarios) > 0 {
+		var err error
+		if text, err = os.ReadFile(filepath.Join(b.workspace.dir, b.workspace.scenarios[0].File)); err != nil {
+			return "", err
+		}
+	}
+	all, err := json.Marshal([]any{b.deployment, b.record.Images, b.workspace.launch.Keys(), text})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(all)
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // runScenario is the phase "scenario": the first of the workspace's, as proof that requests are answered. A scenario
 // that fails doesn't fail the bring-up: the platform is up, and the summary says what differed.
 func (b *bringUp) runScenario(ctx context.Context) (string, error) {
-	all, err := workspaceScenarios(b.workspace.dir)
-	if err != nil {
-		return "", err
-	}
 	b.replayed = &ReplayReport{Passed: true}
-	if len(all) == 0 {
+	if len(b.workspace.scenarios) == 0 {
 		return "the workspace has no scenarios/ folder", nil
 	}
-	if b.replayed, err = b.session.runScenarios(ctx, all[:1]); err != nil {
+	first := b.workspace.scenarios[0]
+	var err error
+	if b.replayed, err = b.session.runScenarios(ctx, b.workspace.scenarios[:1]); err != nil {
 		return "", err
 	}
 	if !b.replayed.Passed {
-		return all[0].Name + " failed", nil
+		return first.Name + " failed", nil
 	}
-	return all[0].Name + " passed", b.remember(func(r *Record) { r.Verified = b.deployment })
+	hash, err := b.answerDependsOn()
+	if err != nil {
+		return "", err
+	}
+	return first.Name + " passed", b.remember(func(r *Record) { r.Verified = Verified{first.Name, time.Now(), hash} })
 }

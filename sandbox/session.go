@@ -2,9 +2,12 @@ package sandbox
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -15,8 +18,6 @@ import (
 	"github.com/docker/docker/client"
 	"github.com/gofrs/flock"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/internal/engine"
@@ -54,8 +55,8 @@ type upRun struct {
 	err    error // valid once done is closed
 }
 
-// Serve is the session process of the sandbox: it returns when it is told to stop, or ctx ends.
-// Only one can run for a sandbox; a second returns ErrSessionRuns.
+// Serve is the session process of the sandbox: it returns when it is told to stop, or ctx ends. Only one can run for a
+// sandbox: while another answers it returns ErrSessionRuns, and one that is just ending it waits for.
 func Serve(ctx context.Context, st State, log *slog.Logger) error {
 	if err := os.MkdirAll(st.Dir, 0o700); err != nil {
 		return err
@@ -65,10 +66,18 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 		return err
 	}
 	lock := flock.New(st.lock())
-	if ok, err := lock.TryLock(); err != nil {
-		return err
-	} else if !ok {
-		return ErrSessionRuns
+	for {
+		if ok, err := lock.TryLock(); err != nil {
+			return err
+		} else if ok {
+			break
+		}
+		if c, err := Dial(ctx, st); err == nil {
+			return errors.Join(ErrSessionRuns, c.Close())
+		}
+		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
 	}
 	defer lock.Unlock()
 	docker, err := engine.Connect(ctx)
@@ -87,7 +96,7 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s := &session{state: st, docker: docker, log: log, stop: stop, program: running, base: ctx, events: newFeed()}
+	s := &session{state: st, docker: docker, log: log, stop: stop, program: running, base: ctx, events: newFeed(nil)}
 	server := grpc.NewServer()
 	control.RegisterControlServer(server, s)
 	served := make(chan error, 1)
@@ -96,16 +105,18 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 
 	select {
 	case err = <-served:
+		stop()
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
 	up := s.up
 	s.mu.Unlock()
 	if up != nil {
-		up.cancel()
-		<-up.done
+		<-up.done // its context has ended with ours
 	}
 	s.events.close()
+	// A client that doesn't read, or a request that takes its time, keeps nobody.
+	defer time.AfterFunc(goodbye, server.Stop).Stop()
 	server.GracefulStop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,14 +125,30 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 	return errors.Join(err, closeErr)
 }
 
+// goodbye is how long clients have to take what was on its way to them when the session ends.
+const goodbye = 2 * time.Second
+
+// sleep returns after d, or ctx's error before.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// endLimit is how long a session may take to end. An unfinished cluster is removed meanwhile, which takes up to a minute.
+const endLimit = 90 * time.Second
+
 // waitUnlocked waits until the sandbox's session process, if there is one, has gone.
 func waitUnlocked(ctx context.Context, st State) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, endLimit)
 	defer cancel()
 	lock := flock.New(st.lock())
-	ok, err := lock.TryLockContext(ctx, 20*time.Millisecond)
+	ok, err := lock.TryRLockContext(ctx, 20*time.Millisecond)
 	if err != nil || !ok {
-		return &fault.Timeout{WaitedFor: "the session process to end", After: time.Minute}
+		return &fault.Timeout{WaitedFor: "the session process to end", After: endLimit}
 	}
 	return lock.Unlock()
 }
@@ -129,7 +156,7 @@ func waitUnlocked(ctx context.Context, st State) error {
 // sessionRuns reports whether a process holds the session's lock.
 func sessionRuns(st State) (bool, error) {
 	lock := flock.New(st.lock())
-	ok, err := lock.TryLock()
+	ok, err := lock.TryRLock()
 	if ok {
 		err = lock.Unlock()
 	}
@@ -153,17 +180,22 @@ func listenPrivate(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// program identifies the running executable: a rebuilt one differs in size or time.
+// program identifies the running executable by its content: one that was built again from the same sources is the same.
 func program() (string, error) {
 	path, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("look at our own executable: %w", err)
 	}
-	return fmt.Sprintf("%s %d %d", path, info.Size(), info.ModTime().UnixNano()), nil
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("read our own executable: %w", err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // Hello implements the control API.
@@ -171,45 +203,54 @@ func (s *session) Hello(context.Context, *control.HelloRequest) (*control.HelloR
 	return &control.HelloReply{Program: s.program, Pid: int64(os.Getpid())}, nil
 }
 
-// Up implements the control API.
+// Up implements the control API. A bring-up that runs already is shown to its end first; what was changed since it read
+// the workspace needs another.
 func (s *session) Up(req *control.UpRequest, stream control.Control_UpServer) error {
-	run := s.startUp(UpOptions{Strict: req.Strict, NoScenario: req.NoScenario})
-	if err := run.feed.follow(stream.Context(), 0, stream.Send); err != nil {
-		return err
+	for {
+		run, begun := s.startUp(UpOptions{Strict: req.Strict, NoScenario: req.NoScenario}, req.Environment)
+		if err := run.feed.follow(stream.Context(), 0, stream.Send); err != nil {
+			return err
+		}
+		<-run.done
+		if begun {
+			return failed(s.scrub(run.err))
+		}
 	}
-	<-run.done
-	if run.err != nil {
-		return failed(run.err)
-	}
-	return nil
 }
 
 // startUp begins a bring-up, or returns the one that runs.
-func (s *session) startUp(opts UpOptions) *upRun {
+func (s *session) startUp(opts UpOptions, environment map[string]string) (_ *upRun, begun bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.up != nil {
 		select {
 		case <-s.up.done:
 		default:
-			return s.up
+			return s.up, false
 		}
 	}
+	setEnvironment(environment)
 	ctx, cancel := context.WithCancel(s.base)
-	run := &upRun{feed: newFeed(), cancel: cancel, done: make(chan struct{})}
+	run := &upRun{feed: newFeed(s.events), cancel: cancel, done: make(chan struct{})}
 	bring := newBringUp(s, opts, run.feed)
-	run.plan = bring.plan()
+	run.plan = bring.plan(s.base)
+	first := s.up == nil
 	s.up = run
 	go func() {
 		defer close(run.done)
 		defer run.feed.close()
 		defer cancel()
+		if first {
+			if err := s.resume(ctx); err != nil {
+				s.log.Warn("what an earlier session held is not open yet", "error", s.scrub(err))
+			}
+		}
 		run.err = bring.run(ctx, run.plan)
 		if run.err != nil {
-			s.log.Error("bring-up failed", "error", run.err)
+			s.log.Error("bring-up failed", "error", s.scrub(run.err))
 		}
 	}()
-	return run
+	return run, true
 }
 
 // Cancel implements the control API.
@@ -233,7 +274,7 @@ func (s *session) Cancel(context.Context, *control.CancelRequest) (*control.Canc
 func (s *session) Status(ctx context.Context, _ *control.StatusRequest) (*control.StatusReply, error) {
 	st, err := s.status(ctx)
 	if err != nil {
-		return nil, failed(err)
+		return nil, failed(s.scrub(err))
 	}
 	b, err := json.Marshal(st)
 	return &control.StatusReply{Json: b}, err
@@ -243,7 +284,7 @@ func (s *session) Status(ctx context.Context, _ *control.StatusRequest) (*contro
 func (s *session) Replay(ctx context.Context, req *control.ReplayRequest) (*control.ReplayReply, error) {
 	results, err := s.replay(ctx, req.Names)
 	if err != nil {
-		return nil, failed(err)
+		return nil, failed(s.scrub(err))
 	}
 	b, err := json.Marshal(results)
 	return &control.ReplayReply{Json: b}, err
@@ -253,7 +294,7 @@ func (s *session) Replay(ctx context.Context, req *control.ReplayRequest) (*cont
 func (s *session) Fixtures(ctx context.Context, req *control.FixturesRequest) (*control.FixturesReply, error) {
 	changes, err := s.fixtures(ctx, req.Dir, req.Apply, req.Strict)
 	if err != nil {
-		return nil, failed(err)
+		return nil, failed(s.scrub(err))
 	}
 	b, err := json.Marshal(changes)
 	return &control.FixturesReply{Json: b}, err
@@ -268,16 +309,4 @@ func (s *session) Stop(context.Context, *control.StopRequest) (*control.StopRepl
 // Events implements the control API.
 func (s *session) Events(_ *control.EventsRequest, stream control.Control_EventsServer) error {
 	return s.events.follow(stream.Context(), s.events.end(), stream.Send)
-}
-
-// failed turns an error into what gRPC carries: its text, which is what people see.
-func failed(err error) error {
-	code := codes.Unknown
-	switch {
-	case errors.Is(err, ErrStopped), errors.Is(err, context.Canceled):
-		code = codes.Canceled
-	case errors.Is(err, errNotReady):
-		code = codes.FailedPrecondition
-	}
-	return status.Error(code, err.Error())
 }

@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // DefaultName is the sandbox that commands mean when no other is named.
@@ -23,6 +26,9 @@ type State struct {
 	Dir  string
 }
 
+// longestSocket is what a Unix socket's path may have: sun_path of unix(7) without its closing zero.
+const longestSocket = 107
+
 // Locate returns the state of the sandbox of that name, whether it exists or not:
 // $XDG_STATE_HOME/dynsandbox/<name>, by default under ~/.local/state.
 func Locate(name string) (State, error) {
@@ -37,7 +43,16 @@ func Locate(name string) (State, error) {
 		}
 		base = filepath.Join(home, ".local", "state")
 	}
-	return State{Name: name, Dir: filepath.Join(base, "dynsandbox", name)}, nil
+	// The session process has another working folder.
+	base, err := filepath.Abs(base)
+	if err != nil {
+		return State{}, fmt.Errorf("find the state folder: %w", err)
+	}
+	st := State{Name: name, Dir: filepath.Join(base, "dynsandbox", name)}
+	if n := len(st.socket()); n > longestSocket {
+		return State{}, fmt.Errorf("state folder %s: its path is %d characters too long for a Unix socket; set XDG_STATE_HOME to a shorter one", st.Dir, n-longestSocket)
+	}
+	return st, nil
 }
 
 // CacheDir is where everything is kept that can be made again (parts of the node image, builds, bases),
@@ -67,13 +82,21 @@ type Record struct {
 	NodeImage      string `json:"nodeImage,omitempty"` // as asked for; empty for the default
 	Offline        bool   `json:"offline,omitempty"`   // never pull
 	HTTPPort       int    `json:"httpPort,omitempty"`  // of the entry, on loopback; 0 until first chosen
+	PortAsked      bool   `json:"portAsked,omitempty"` // the user chose it: no other will do
 	EtcdPort       int    `json:"etcdPort,omitempty"`  // of the config store, on loopback; 0 until first chosen
 	BrokerPassword string `json:"brokerPassword"`
 
 	// What the last bring-up did, so that the next can tell whether anything changed.
-	Sources  string           `json:"sources,omitempty"`  // fingerprint of the sources that the images were built from
-	Images   map[string]Image `json:"images,omitempty"`   // what was loaded, by the images' names on the node
-	Verified string           `json:"verified,omitempty"` // hash of the deployment for which the scenario last passed
+	Sources  string           `json:"sources,omitempty"` // fingerprint of the sources that the images were built from
+	Images   map[string]Image `json:"images,omitempty"`  // what was loaded, by the images' names on the node
+	Verified Verified         `json:"verified,omitzero"` // the scenario that last passed
+}
+
+// Verified says which scenario passed, and for what. As long as nothing changes it need not be run again.
+type Verified struct {
+	Scenario string    `json:"scenario"`
+	At       time.Time `json:"at"`
+	Hash     string    `json:"hash"` // of all that its answer depends on
 }
 
 // Image is an image as the node has it.
@@ -101,11 +124,29 @@ func (s State) Read() (Record, error) {
 	return r, nil
 }
 
-// Write stores the record, all or nothing: a process killed half-way leaves the old one.
-func (s State) Write(r Record) error {
+// Update changes the record, all or nothing, and returns the new one. A sandbox without a record begins with an empty
+// one. Session process and commands both write it, so each change begins with what stands there.
+func (s State) Update(change func(*Record) error) (Record, error) {
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
-		return err
+		return Record{}, err
 	}
+	lock := flock.New(s.record() + ".lock")
+	if err := lock.Lock(); err != nil {
+		return Record{}, fmt.Errorf("lock the sandbox's record: %w", err)
+	}
+	defer lock.Unlock()
+	r, err := s.Read()
+	if err != nil && !errors.Is(err, ErrNoSandbox) {
+		return r, err
+	}
+	if err := change(&r); err != nil {
+		return r, err
+	}
+	return r, s.write(r)
+}
+
+// write stores the record: a process killed half-way, or a power cut, leaves the old one.
+func (s State) write(r Record) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
@@ -115,12 +156,9 @@ func (s State) Write(r Record) error {
 		return err
 	}
 	defer os.Remove(f.Name())
-	if _, err := f.Write(append(b, '\n')); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
+	_, err = f.Write(append(b, '\n'))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write the sandbox's record: %w", err)
 	}
 	return os.Rename(f.Name(), s.record())
 }

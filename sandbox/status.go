@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,24 +24,26 @@ import (
 const (
 	StateReady    = "ready"
 	StateStarting = "starting"   // a bring-up is running
-	StateFailed   = "failed"     // the last bring-up failed
+	StateFailed   = "failed"     // the last bring-up failed; what ran before may still run
+	StateDegraded = "degraded"   // it was ready, but a part of it doesn't run or doesn't answer now
 	StateDetached = "no session" // cluster or broker run, but no session process: `up` brings it back
 	StateStopped  = "stopped"
 )
 
 // Status is what runs. It holds no secret.
 type Status struct {
-	Sandbox   string          `json:"sandbox"`
-	State     string          `json:"state"`
-	Error     string          `json:"error,omitempty"` // of the last bring-up
-	Workspace string          `json:"workspace"`
-	Phases    []PhaseReport   `json:"phases,omitempty"`
-	Services  []ServiceStatus `json:"services,omitempty"`
-	Agents    []string        `json:"agents,omitempty"` // online now
-	Endpoints []Endpoint      `json:"endpoints,omitempty"`
-	Parts     []Part          `json:"containers,omitempty"`
-	Omissions []string        `json:"omissions,omitempty"` // what the charts have and the sandbox leaves out, with the reason
-	NotBuilt  []string        `json:"notBuilt,omitempty"`  // folders of the workspace that nothing refers to, and images without a folder
+	Sandbox   string             `json:"sandbox"`
+	State     string             `json:"state"`
+	Error     string             `json:"error,omitempty"` // of the last bring-up
+	Workspace string             `json:"workspace"`
+	Phases    []PhaseReport      `json:"phases,omitempty"`
+	Services  []ServiceStatus    `json:"services,omitempty"`
+	Agents    []string           `json:"agents,omitempty"` // online now
+	Endpoints []Endpoint         `json:"endpoints,omitempty"`
+	Parts     []Part             `json:"containers,omitempty"`
+	Unknown   []string           `json:"unknown,omitempty"`   // what couldn't be asked, and why
+	Omissions []cluster.Omission `json:"omissions,omitempty"` // what the charts have and the sandbox leaves out, with the reason
+	NotBuilt  []string           `json:"notBuilt,omitempty"`  // folders of the workspace that nothing refers to, and images without a folder
 }
 
 // ServiceStatus is one service of the workspace.
@@ -124,7 +128,7 @@ func (s *session) status(ctx context.Context) (*Status, error) {
 		select {
 		case <-up.done:
 			if up.err != nil {
-				status.State, status.Error = StateFailed, up.err.Error()
+				status.State, status.Error = StateFailed, s.scrub(up.err).Error()
 			}
 		default:
 			status.State = StateStarting
@@ -133,38 +137,53 @@ func (s *session) status(ctx context.Context) (*Status, error) {
 	if status.Parts, err = parts(ctx, s.docker, s.state.Name); err != nil {
 		return nil, err
 	}
-	if ready == nil {
-		return status, nil
-	}
-	if status.State == StateStopped {
-		status.State = StateReady
-	}
 	if entry != nil {
-		status.Endpoints = ready.endpoints(entry, record)
+		status.Endpoints = endpoints(entry, record, ready)
 	}
 	if store != nil {
 		online, err := store.Online(ctx)
 		if err != nil {
-			return nil, err
+			status.Unknown = append(status.Unknown, s.scrub(err).Error())
 		}
-		for name := range online {
-			status.Agents = append(status.Agents, name)
-		}
-		slices.Sort(status.Agents)
+		status.Agents = slices.Sorted(maps.Keys(online))
 	}
-	for _, o := range ready.workspace.rendered.Omissions {
-		status.Omissions = append(status.Omissions, o.String())
+	if ready == nil {
+		return status, nil
 	}
+	status.Omissions = ready.workspace.rendered.Omissions
 	status.NotBuilt = notBuilt(ready.workspace.found)
-	status.Services, err = ready.services(ctx, record.Images)
-	return status, err
+	// What isn't there, or doesn't answer, is what status is asked for: it must not take the rest with it.
+	short, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	if status.Services, err = ready.services(short, record.Images); err != nil {
+		status.Unknown = append(status.Unknown, s.scrub(err).Error())
+	}
+	if status.State != StateStopped {
+		return status, nil
+	}
+	status.State = StateReady
+	for _, p := range status.Parts {
+		if p.State != "running" {
+			status.State = StateDegraded
+		}
+	}
+	if len(status.Unknown) > 0 {
+		status.State = StateDegraded
+	}
+	return status, nil
 }
 
-// endpoints lists where the platform answers.
-func (r *ready) endpoints(entry *cluster.Entry, record Record) []Endpoint {
+// askLimit is what the cluster gets to answer status.
+const askLimit = 10 * time.Second
+
+// endpoints lists where the platform answers. r may be nil: not known yet.
+func endpoints(entry *cluster.Entry, record Record, r *ready) []Endpoint {
 	out := []Endpoint{
 		{"gateway", fmt.Sprintf("http://localhost:%d/api/v1/requestApproval", entry.Port())},
 		{"config store", fmt.Sprintf("http://127.0.0.1:%d", record.EtcdPort)},
+	}
+	if r == nil {
+		return out
 	}
 	for _, o := range r.workspace.rendered.Objects {
 		if o.GetKind() == "Service" {
@@ -280,13 +299,30 @@ func (s *Status) WriteText(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, o := range s.Omissions {
-		fmt.Fprintf(w, "left out   %s\n", o)
+	for _, u := range s.Unknown {
+		fmt.Fprintf(w, "unknown    %s\n", u)
 	}
+	writeOmissions(w, s.Omissions)
 	for _, n := range s.NotBuilt {
 		fmt.Fprintf(w, "not built  %s\n", n)
 	}
 	return nil
+}
+
+// writeOmissions prints what is left out, a line for each chart and reason.
+func writeOmissions(w io.Writer, all []cluster.Omission) {
+	var heads []string
+	names := map[string][]string{}
+	for _, o := range all {
+		head := fmt.Sprintf("of chart %s, %s", o.Chart, o.Reason)
+		if names[head] == nil {
+			heads = append(heads, head)
+		}
+		names[head] = append(names[head], o.Kind+" "+strings.TrimPrefix(o.Namespace+"/"+o.Name, "/"))
+	}
+	for _, head := range heads {
+		fmt.Fprintf(w, "left out   %s: %s\n", head, strings.Join(names[head], ", "))
+	}
 }
 
 // short is a digest as people read it.

@@ -6,18 +6,21 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
 )
 
 // Summary is what there is when a bring-up is through.
 type Summary struct {
-	Sandbox   string        `json:"sandbox"`
-	Workspace string        `json:"workspace"`
-	Seconds   float64       `json:"seconds"`
-	Endpoints []Endpoint    `json:"endpoints"`
-	Phases    []PhaseReport `json:"phases"`
-	Omissions []string      `json:"omissions,omitempty"`
-	NotBuilt  []string      `json:"notBuilt,omitempty"`
-	Scenario  *ReplayReport `json:"scenario,omitempty"` // nil when it was left out, or passed before and nothing changed since
+	Sandbox   string             `json:"sandbox"`
+	Workspace string             `json:"workspace"`
+	Seconds   float64            `json:"seconds"`
+	Endpoints []Endpoint         `json:"endpoints"`
+	Phases    []PhaseReport      `json:"phases"`
+	Omissions []cluster.Omission `json:"omissions,omitempty"`
+	NotBuilt  []string           `json:"notBuilt,omitempty"`
+	Scenario  *ReplayReport      `json:"scenario,omitempty"` // nil when none was run
+	Verified  *Verified          `json:"verified,omitempty"` // instead: the scenario passed before, and nothing has changed since
 }
 
 // summary leaves what the session keeps from this bring-up, and returns it.
@@ -33,11 +36,11 @@ func (b *bringUp) summary() (Summary, error) {
 	s.holds.ready = r
 	sum := Summary{
 		Sandbox: s.state.Name, Workspace: b.workspace.dir, Seconds: time.Since(b.began).Seconds(),
-		Endpoints: r.endpoints(s.holds.entry, b.record), Phases: s.up.plan.report(),
-		NotBuilt: notBuilt(b.workspace.found), Scenario: b.replayed,
+		Endpoints: endpoints(s.holds.entry, b.record, r), Phases: s.up.plan.report(),
+		Omissions: b.workspace.rendered.Omissions, NotBuilt: notBuilt(b.workspace.found), Scenario: b.replayed,
 	}
-	for _, o := range b.workspace.rendered.Omissions {
-		sum.Omissions = append(sum.Omissions, o.String())
+	if b.replayed == nil && !b.opts.NoScenario {
+		sum.Verified = &b.record.Verified
 	}
 	return sum, nil
 }
@@ -52,9 +55,7 @@ func (s *Summary) Failed() error {
 
 // WriteText prints the summary for people. took is the whole time, as the user saw it.
 func (s *Summary) WriteText(w io.Writer, took time.Duration) error {
-	for _, o := range s.Omissions {
-		fmt.Fprintf(w, "left out   %s\n", o)
-	}
+	writeOmissions(w, s.Omissions)
 	for _, n := range s.NotBuilt {
 		fmt.Fprintf(w, "not built  %s\n", n)
 	}
@@ -68,6 +69,9 @@ func (s *Summary) WriteText(w io.Writer, took time.Duration) error {
 			return err
 		}
 		fmt.Fprintf(w, "%s", b.String())
+	}
+	if v := s.Verified; v != nil {
+		fmt.Fprintf(w, "scenario %-28s passed at %s; nothing has changed since\n", v.Scenario, v.At.Local().Format(time.DateTime))
 	}
 	_, err := fmt.Fprintf(w, "try: dynsandbox status, dynsandbox replay, dynsandbox kubectl get pods -A\n")
 	return err

@@ -1,14 +1,10 @@
 package sandbox
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // Folders of a workspace, relative to its root.
@@ -51,41 +47,4 @@ func checkWorkspace(dir string) error {
 		}
 	}
 	return nil
-}
-
-// fingerprint tells two states of a workspace's sources apart without reading them: it hashes the name, size and
-// time of every file that an image is built from.
-func fingerprint(workspace string) (string, error) {
-	h := sha256.New()
-	for _, sub := range []string{"go", "python", "proto-files"} {
-		root := filepath.Join(workspace, sub)
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) && path == root {
-				return nil // a workspace need not have all of them
-			}
-			if err != nil {
-				return err
-			}
-			name := d.Name()
-			if d.IsDir() {
-				if path != root && (strings.HasPrefix(name, ".") || name == "__pycache__" || name == "node_modules") {
-					return fs.SkipDir
-				}
-				return nil
-			}
-			info, err := d.Info()
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // gone since it was listed
-			}
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(h, "%s\x00%d\x00%d\x00%s\n", path, info.Size(), info.ModTime().UnixNano(), info.Mode())
-			return err
-		})
-		if err != nil {
-			return "", fmt.Errorf("look through the workspace's sources: %w", err)
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

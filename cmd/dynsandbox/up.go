@@ -15,7 +15,8 @@ import (
 func newUp(g *global) *cobra.Command {
 	var opts sandbox.UpOptions
 	var settings sandbox.Settings
-	var attach, dryRun bool
+	var attach, dryRun, offline bool
+	var nodeImage string
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Bring the platform up, or to its desired state",
@@ -37,6 +38,12 @@ stop at a safe point; a second Ctrl-C leaves at once.`,
 			if err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("node-image") {
+				settings.NodeImage = &nodeImage
+			}
+			if cmd.Flags().Changed("offline") {
+				settings.Offline = &offline
+			}
 			dir, err := os.Getwd()
 			if err != nil {
 				return err
@@ -56,8 +63,8 @@ stop at a safe point; a second Ctrl-C leaves at once.`,
 	}
 	f := c.Flags()
 	f.StringVar(&settings.Workspace, "workspace", "", "the workspace (default: found from the current folder)")
-	f.StringVar(&settings.NodeImage, "node-image", "", "node image of the cluster (default: what kind pins, or one built here)")
-	f.BoolVar(&settings.Offline, "offline", false, "never pull an image")
+	f.StringVar(&nodeImage, "node-image", "", "node image of the cluster (default: what kind pins, or one built here)")
+	f.BoolVar(&offline, "offline", false, "never pull an image")
 	f.IntVar(&settings.HTTPPort, "port", 0, "loopback port of the HTTP entry (default: 8080, or a free one)")
 	f.BoolVar(&opts.Strict, "strict", false, "refuse launch files that only have warnings")
 	f.BoolVar(&opts.NoScenario, "no-scenario", false, "leave out the scenario at the end")

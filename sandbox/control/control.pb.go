@@ -87,8 +87,9 @@ func (Event_Kind) EnumDescriptor() ([]byte, []int) {
 
 type UpRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	NoScenario    bool                   `protobuf:"varint,1,opt,name=no_scenario,json=noScenario,proto3" json:"no_scenario,omitempty"` // leave out the scenario that `up` ends with
-	Strict        bool                   `protobuf:"varint,2,opt,name=strict,proto3" json:"strict,omitempty"`                           // warnings about the launch files are errors
+	NoScenario    bool                   `protobuf:"varint,1,opt,name=no_scenario,json=noScenario,proto3" json:"no_scenario,omitempty"`                                                          // leave out the scenario that `up` ends with
+	Strict        bool                   `protobuf:"varint,2,opt,name=strict,proto3" json:"strict,omitempty"`                                                                                    // warnings about the launch files are errors
+	Environment   map[string]string      `protobuf:"bytes,3,rep,name=environment,proto3" json:"environment,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // the client's, as far as builds depend on it: proxies, mirrors, certificates
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -135,6 +136,13 @@ func (x *UpRequest) GetStrict() bool {
 		return x.Strict
 	}
 	return false
+}
+
+func (x *UpRequest) GetEnvironment() map[string]string {
+	if x != nil {
+		return x.Environment
+	}
+	return nil
 }
 
 // One thing that happened in a phase of the bring-up (or, with no phase, in the session).
@@ -798,11 +806,15 @@ var File_control_proto protoreflect.FileDescriptor
 
 const file_control_proto_rawDesc = "" +
 	"\n" +
-	"\rcontrol.proto\x12\x15dynsandbox.control.v1\"D\n" +
+	"\rcontrol.proto\x12\x15dynsandbox.control.v1\"\xd9\x01\n" +
 	"\tUpRequest\x12\x1f\n" +
 	"\vno_scenario\x18\x01 \x01(\bR\n" +
 	"noScenario\x12\x16\n" +
-	"\x06strict\x18\x02 \x01(\bR\x06strict\"\xc8\x02\n" +
+	"\x06strict\x18\x02 \x01(\bR\x06strict\x12S\n" +
+	"\venvironment\x18\x03 \x03(\v21.dynsandbox.control.v1.UpRequest.EnvironmentEntryR\venvironment\x1a>\n" +
+	"\x10EnvironmentEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc8\x02\n" +
 	"\x05Event\x125\n" +
 	"\x04kind\x18\x01 \x01(\x0e2!.dynsandbox.control.v1.Event.KindR\x04kind\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x12\n" +
@@ -869,7 +881,7 @@ func file_control_proto_rawDescGZIP() []byte {
 }
 
 var file_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_control_proto_goTypes = []any{
 	(Event_Kind)(0),         // 0: dynsandbox.control.v1.Event.Kind
 	(*UpRequest)(nil),       // 1: dynsandbox.control.v1.UpRequest
@@ -887,30 +899,32 @@ var file_control_proto_goTypes = []any{
 	(*StopRequest)(nil),     // 13: dynsandbox.control.v1.StopRequest
 	(*StopReply)(nil),       // 14: dynsandbox.control.v1.StopReply
 	(*EventsRequest)(nil),   // 15: dynsandbox.control.v1.EventsRequest
+	nil,                     // 16: dynsandbox.control.v1.UpRequest.EnvironmentEntry
 }
 var file_control_proto_depIdxs = []int32{
-	0,  // 0: dynsandbox.control.v1.Event.kind:type_name -> dynsandbox.control.v1.Event.Kind
-	5,  // 1: dynsandbox.control.v1.Control.Hello:input_type -> dynsandbox.control.v1.HelloRequest
-	1,  // 2: dynsandbox.control.v1.Control.Up:input_type -> dynsandbox.control.v1.UpRequest
-	3,  // 3: dynsandbox.control.v1.Control.Cancel:input_type -> dynsandbox.control.v1.CancelRequest
-	7,  // 4: dynsandbox.control.v1.Control.Status:input_type -> dynsandbox.control.v1.StatusRequest
-	9,  // 5: dynsandbox.control.v1.Control.Replay:input_type -> dynsandbox.control.v1.ReplayRequest
-	11, // 6: dynsandbox.control.v1.Control.Fixtures:input_type -> dynsandbox.control.v1.FixturesRequest
-	13, // 7: dynsandbox.control.v1.Control.Stop:input_type -> dynsandbox.control.v1.StopRequest
-	15, // 8: dynsandbox.control.v1.Control.Events:input_type -> dynsandbox.control.v1.EventsRequest
-	6,  // 9: dynsandbox.control.v1.Control.Hello:output_type -> dynsandbox.control.v1.HelloReply
-	2,  // 10: dynsandbox.control.v1.Control.Up:output_type -> dynsandbox.control.v1.Event
-	4,  // 11: dynsandbox.control.v1.Control.Cancel:output_type -> dynsandbox.control.v1.CancelReply
-	8,  // 12: dynsandbox.control.v1.Control.Status:output_type -> dynsandbox.control.v1.StatusReply
-	10, // 13: dynsandbox.control.v1.Control.Replay:output_type -> dynsandbox.control.v1.ReplayReply
-	12, // 14: dynsandbox.control.v1.Control.Fixtures:output_type -> dynsandbox.control.v1.FixturesReply
-	14, // 15: dynsandbox.control.v1.Control.Stop:output_type -> dynsandbox.control.v1.StopReply
-	2,  // 16: dynsandbox.control.v1.Control.Events:output_type -> dynsandbox.control.v1.Event
-	9,  // [9:17] is the sub-list for method output_type
-	1,  // [1:9] is the sub-list for method input_type
-	1,  // [1:1] is the sub-list for extension type_name
-	1,  // [1:1] is the sub-list for extension extendee
-	0,  // [0:1] is the sub-list for field type_name
+	16, // 0: dynsandbox.control.v1.UpRequest.environment:type_name -> dynsandbox.control.v1.UpRequest.EnvironmentEntry
+	0,  // 1: dynsandbox.control.v1.Event.kind:type_name -> dynsandbox.control.v1.Event.Kind
+	5,  // 2: dynsandbox.control.v1.Control.Hello:input_type -> dynsandbox.control.v1.HelloRequest
+	1,  // 3: dynsandbox.control.v1.Control.Up:input_type -> dynsandbox.control.v1.UpRequest
+	3,  // 4: dynsandbox.control.v1.Control.Cancel:input_type -> dynsandbox.control.v1.CancelRequest
+	7,  // 5: dynsandbox.control.v1.Control.Status:input_type -> dynsandbox.control.v1.StatusRequest
+	9,  // 6: dynsandbox.control.v1.Control.Replay:input_type -> dynsandbox.control.v1.ReplayRequest
+	11, // 7: dynsandbox.control.v1.Control.Fixtures:input_type -> dynsandbox.control.v1.FixturesRequest
+	13, // 8: dynsandbox.control.v1.Control.Stop:input_type -> dynsandbox.control.v1.StopRequest
+	15, // 9: dynsandbox.control.v1.Control.Events:input_type -> dynsandbox.control.v1.EventsRequest
+	6,  // 10: dynsandbox.control.v1.Control.Hello:output_type -> dynsandbox.control.v1.HelloReply
+	2,  // 11: dynsandbox.control.v1.Control.Up:output_type -> dynsandbox.control.v1.Event
+	4,  // 12: dynsandbox.control.v1.Control.Cancel:output_type -> dynsandbox.control.v1.CancelReply
+	8,  // 13: dynsandbox.control.v1.Control.Status:output_type -> dynsandbox.control.v1.StatusReply
+	10, // 14: dynsandbox.control.v1.Control.Replay:output_type -> dynsandbox.control.v1.ReplayReply
+	12, // 15: dynsandbox.control.v1.Control.Fixtures:output_type -> dynsandbox.control.v1.FixturesReply
+	14, // 16: dynsandbox.control.v1.Control.Stop:output_type -> dynsandbox.control.v1.StopReply
+	2,  // 17: dynsandbox.control.v1.Control.Events:output_type -> dynsandbox.control.v1.Event
+	10, // [10:18] is the sub-list for method output_type
+	2,  // [2:10] is the sub-list for method input_type
+	2,  // [2:2] is the sub-list for extension type_name
+	2,  // [2:2] is the sub-list for extension extendee
+	0,  // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_control_proto_init() }
@@ -924,7 +938,7 @@ func file_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

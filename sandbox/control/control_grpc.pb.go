@@ -38,7 +38,7 @@ const (
 type ControlClient interface {
 	// Hello answers at once: is a session there, and which?
 	Hello(ctx context.Context, in *HelloRequest, opts ...grpc.CallOption) (*HelloReply, error)
-	// Up brings the platform to its desired state, or joins the bring-up that is already running. The stream ends
+	// Up brings the platform to its desired state. A bring-up that runs already is shown to its end first. The stream ends
 	// when the platform is ready, or with the error of the phase that failed. Closing it does not stop the work.
 	Up(ctx context.Context, in *UpRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Event], error)
 	// Cancel asks a running bring-up to stop at a safe point.
@@ -167,7 +167,7 @@ type Control_EventsClient = grpc.ServerStreamingClient[Event]
 type ControlServer interface {
 	// Hello answers at once: is a session there, and which?
 	Hello(context.Context, *HelloRequest) (*HelloReply, error)
-	// Up brings the platform to its desired state, or joins the bring-up that is already running. The stream ends
+	// Up brings the platform to its desired state. A bring-up that runs already is shown to its end first. The stream ends
 	// when the platform is ready, or with the error of the phase that failed. Closing it does not stop the work.
 	Up(*UpRequest, grpc.ServerStreamingServer[Event]) error
 	// Cancel asks a running bring-up to stop at a safe point.

@@ -66,8 +66,9 @@ func run(m *testing.M) int {
 		fmt.Printf("\n*** THE END-TO-END TESTS ARE SKIPPED: no Docker engine answers ***\n%s\n", out)
 		return 0
 	}
-	// Longer than any single step, shorter than go test's own limit: whoever reads the log should see what hung.
-	ctx, cancel := context.WithTimeout(context.Background(), 75*time.Minute)
+	// For a first bring-up that builds the node image. Shorter than go test's own limit: whoever reads the log should see
+	// what hung.
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Minute)
 	defer cancel()
 	keep := os.Getenv("DYNSANDBOX_E2E_KEEP") != ""
 	if !keep {
