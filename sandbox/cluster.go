@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,14 +19,20 @@ type engineClient = *client.Client
 // newCluster returns the sandbox's cluster as it should be; whether it exists is its own to say. Phases use it through
 // bringUp.describe: the one that loads images must wait for the creation that another has begun.
 func (b *bringUp) newCluster() (*cluster.Cluster, error) {
-	return cluster.New(b.session.docker, cluster.Config{
-		Sandbox:           b.session.state.Name,
-		NodeImage:         b.node.Ref,
-		KubernetesVersion: b.node.KubernetesVersion,
-		Network:           b.network,
-		StateDir:          b.session.state.Dir,
-		LaunchDir:         b.session.state.launchFiles(),
+	return b.session.cluster(b.network, b.node.Ref, b.node.KubernetesVersion)
+}
+
+// cluster returns the sandbox's cluster on a network; node image and version are needed only to create it.
+func (s *session) cluster(network cluster.Network, nodeImage, kubernetes string) (*cluster.Cluster, error) {
+	c, err := cluster.New(s.docker, cluster.Config{
+		Sandbox: s.state.Name, NodeImage: nodeImage, KubernetesVersion: kubernetes,
+		Network: network, StateDir: s.state.Dir, LaunchDir: s.state.launchFiles(),
 	})
+	if err != nil {
+		return nil, err
+	}
+	c.Keep(s.dialer.Load())
+	return c, nil
 }
 
 // nodeOf returns the node of a sandbox's cluster.
@@ -45,7 +50,7 @@ func (b *bringUp) clusterRuns(ctx context.Context) (bool, error) {
 	if err != nil || state != cluster.Running {
 		return false, err
 	}
-	if b.client, err = b.session.client(c); err != nil {
+	if b.client, err = c.Client(); err != nil {
 		return false, err
 	}
 	if !b.started {
@@ -90,23 +95,10 @@ func (b *bringUp) startCluster(ctx context.Context) (string, error) {
 		return "", err
 	}
 	b.started = true
-	if b.client, err = b.session.client(c); err != nil {
+	if b.client, err = c.Client(); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s %s, Kubernetes %s", verb, cluster.NodeName(b.session.state.Name), c.KubernetesVersion()), nil
-}
-
-// client returns a client of the cluster that runs now: the one of before, with what it has learnt of the API, as long as
-// the cluster is the same.
-func (s *session) client(c *cluster.Cluster) (*cluster.Client, error) {
-	fresh, err := c.Client()
-	if err != nil {
-		return nil, err
-	}
-	if known := s.dialer.Load(); known != nil && known.Config.Host == fresh.Config.Host && bytes.Equal(known.Config.CAData, fresh.Config.CAData) {
-		return known, nil
-	}
-	return fresh, nil
 }
 
 // liveDialer reaches the cluster that runs now: it may be created anew while the entry stays open.

@@ -180,16 +180,14 @@ func (s *session) resume(ctx context.Context) error {
 	if _, err := s.openStore(ctx, network); err != nil {
 		return err
 	}
-	c, err := cluster.New(s.docker, cluster.Config{
-		Sandbox: s.state.Name, Network: network, StateDir: s.state.Dir, LaunchDir: s.state.launchFiles(),
-	})
+	c, err := s.cluster(network, "", "")
 	if err != nil {
 		return err
 	}
 	if state, err := c.State(ctx); err != nil || state != cluster.Running {
 		return err
 	}
-	client, err := s.client(c)
+	client, err := c.Client()
 	if err != nil {
 		return err
 	}
