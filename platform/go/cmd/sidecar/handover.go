@@ -60,12 +60,16 @@ const stopAfterAnswer = 5 * time.Second
 
 // answer sends what comes out of the chain to the agent, and acknowledges the messages that it answers.
 func (j *job) answer(ctx context.Context, m *pb.MicroserviceCommunication) error {
+	id := m.GetRequestMetadata().GetCorrelationId()
+	j.mu.Lock()
+	j.answered = id
+	j.mu.Unlock()
 	j.end() // before the answer, upon which the next request may follow
 	out := chainSending(m, microserviceCommunication, m.GetRequestMetadata().GetReturnAddress())
 	if err := j.server.send(ctx, out); err != nil {
 		return err
 	}
-	j.acknowledge(ctx, m.GetRequestMetadata().GetCorrelationId())
+	j.acknowledge(ctx, id)
 	time.AfterFunc(stopAfterAnswer, j.server.stop)
 	return nil
 }

@@ -77,12 +77,12 @@ func (j *job) hold(m *held) taking {
 }
 
 // putBack notes that the chain doesn't have the message. While the job goes on it stays unacknowledged, for the
-// first service's next life; otherwise the queue gets it back, for the next Pod.
+// first service's next life; otherwise the queue gets it back, for the next Pod, unless its request is answered.
 func (j *job) putBack(ctx context.Context, m *held) {
 	j.mu.Lock()
 	m.refused = true
 	i := slices.Index(j.held, m)
-	back := j.ending && i >= 0 // otherwise it was answered meanwhile
+	back := j.ending && i >= 0 && m.correlation != j.answered
 	if back {
 		j.held = slices.Delete(j.held, i, i+1)
 	}

@@ -42,7 +42,8 @@ type job struct {
 	queue    string             // the Job's
 	consumer consumer           // nil while there is none
 	ending   bool               // nothing more is handed over
-	held     []*held            // what the services have, or are about to get
+	answered string             // correlation id of the request whose answer is out, or about to be
+	held     []*held            // what was delivered and is not acknowledged
 }
 
 func newJob(s *server) *job { return &job{server: s} }

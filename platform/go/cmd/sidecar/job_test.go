@@ -332,6 +332,36 @@ func TestBrokerThatGoesAwayDuringACall(t *testing.T) {
 	}
 }
 
+func TestMessageThatTheFirstServiceRefused(t *testing.T) {
+	t.Parallel()
+	broker := withQueues(t, jobQueue, agentQueue)
+	s := startSidecar(t, broker)
+	got := make(chan struct{}, 10)
+	f := startFirst(t, func(context.Context, *pb.MicroserviceCommunication) error {
+		got <- struct{}{}
+		return status.Error(codes.Unavailable, "works on it since the sidecar's former life")
+	})
+	s.beginChain(t, f)
+	broker.put(t, jobQueue, microserviceCommunication, data("C1", ""))
+	<-got
+	refused := func() bool {
+		s.server.job.mu.Lock()
+		defer s.server.job.mu.Unlock()
+		return s.server.job.held[0].refused
+	}
+	for !refused() {
+		runtime.Gosched()
+	}
+	broker.drop()
+	<-got // the chain may have come to need it meanwhile
+	s.answer(t, data("C1", "42"))
+	s.stopChain(t)
+	<-s.ended
+	if left := broker.ready(t, jobQueue); left != nil {
+		t.Errorf("job queue still has %q, which was answered", left)
+	}
+}
+
 func TestDeletedQueueEndsAChainThatHangs(t *testing.T) {
 	t.Parallel()
 	broker := withQueues(t, jobQueue, agentQueue)

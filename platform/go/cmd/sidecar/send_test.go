@@ -191,12 +191,17 @@ type fakeChannel struct {
 	returns  chan amqp.Return
 	confirms chan amqp.Confirmation
 	closed   chan *amqp.Error
+	writing  chan struct{} // if set, a publication begins with sending here, and ends with receiving
 }
 
 func (c *fakeChannel) GetNextPublishSeqNo() uint64 { return c.sequence + 1 }
 func (c *fakeChannel) PublishWithContext(_ context.Context, _, _ string, mandatory, _ bool, m amqp.Publishing) error {
 	if !mandatory {
 		return errors.New("not mandatory: nobody would hear of a missing queue")
+	}
+	if c.writing != nil {
+		c.writing <- struct{}{}
+		<-c.writing
 	}
 	c.sequence++
 	c.ids[c.sequence] = m.MessageId
@@ -252,6 +257,34 @@ func TestPublisherTellsEachMessagesOutcome(t *testing.T) {
 	}
 	if _, err := p.begin(t.Context(), "q", amqp.Publishing{}); !errors.Is(err, errLost) || !p.ended() {
 		t.Errorf("publish on an ended channel: %v", err)
+	}
+}
+
+func TestSlowWriteHoldsUpNoConfirm(t *testing.T) {
+	t.Parallel()
+	channel := &fakeChannel{ids: map[uint64]string{}}
+	p := newPublisher(channel)
+	first, err := p.begin(t.Context(), "q", amqp.Publishing{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	channel.writing = make(chan struct{})
+	second := make(chan error, 1)
+	go func() { second <- p.publish(t.Context(), "q", amqp.Publishing{}) }()
+	<-channel.writing
+	channel.confirms <- amqp.Confirmation{DeliveryTag: 1, Ack: true}
+	select {
+	case err := <-first:
+		if err != nil {
+			t.Errorf("first message: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the first message's confirm waits for the second to be written")
+	}
+	channel.writing <- struct{}{}
+	channel.confirms <- amqp.Confirmation{DeliveryTag: 2, Ack: true}
+	if err := <-second; err != nil {
+		t.Errorf("second message: %v", err)
 	}
 }
 

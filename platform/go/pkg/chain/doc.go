@@ -8,7 +8,8 @@
 // arrives. Each service hands on to the next port, the last one to the sidecar, which sends the answer to the agent;
 // the calls are nested, so that each returns when the rest of the chain has done its part. A service that has handed
 // on ends, the last one after it told the sidecar to end too. A service whose sidecar announces its end, because the
-// chain broke elsewhere, ends as well.
+// chain broke elsewhere, ends as well; so does one whose sidecar stays away for a minute. The first service asks a
+// sidecar that was restarted alone again.
 //
 // # Errors
 //
