@@ -5,7 +5,7 @@
 //	version: 1
 //	name: compute-to-data
 //	description: each provider computes on its own data
-//	timeout: 90s                      # the default: the gateway gives up after 30 s for the approval and 30 s for the data
+//	timeout: 110s                     # the default: the gateway gives up after 30 s for the approval and 70 s for the data
 //	request:                          # the body of POST /api/v1/requestApproval
 //	  type: sqlDataRequest
 //	  user: {id: "1", userName: ann.lee@example.org}

@@ -10,8 +10,8 @@ import (
 // Version is the format that this package reads.
 const Version = 1
 
-// DefaultTimeout is for a whole request: the platform gives up after 30 s for the approval and 30 s for the data.
-const DefaultTimeout = 90 * time.Second
+// DefaultTimeout is for a whole request: the reference platform gives up after 30 s for the approval and 70 s for the data.
+const DefaultTimeout = 110 * time.Second
 
 // Scenario is one request and what must come back.
 type Scenario struct {
