@@ -14,7 +14,7 @@ type Dependents struct {
 	services  []Service
 
 	mu      sync.Mutex
-	sources []sources // by language
+	sources []origins // by language
 }
 
 // Reason is why a service must be built again.
@@ -23,8 +23,8 @@ type Reason struct {
 	Rule string `json:"rule"` // how it goes into the service, for people: "imports go/pkg/rpc"
 }
 
-// sources are what the services of one language are built from.
-type sources interface {
+// origins are what the services of one language are built from.
+type origins interface {
 	// rules returns, by service name, how a file goes into the service. The path may be that of a folder: of one that
 	// is removed or renamed, often no more is told than its name.
 	rules(path string) map[string]string
@@ -77,7 +77,7 @@ func (d *Dependents) Refresh(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sources = []sources{goSources, pythonSources}
+	d.sources = []origins{goSources, pythonSources}
 	return nil
 }
 
