@@ -24,6 +24,7 @@ the workspace.`,
   dynsandbox fixtures diff
   dynsandbox fixtures apply ./my-launch-files -o json`,
 	}
+	group(c)
 	c.AddCommand(newFixturesValidate(g), newFixturesCompare(g, false), newFixturesCompare(g, true))
 	return c
 }
@@ -35,7 +36,8 @@ func newFixturesValidate(g *global) *cobra.Command {
 		Short: "Check launch files; needs no running sandbox",
 		Long: `validate parses launch files and checks them against each other. Every problem is told with
 file:line:column and, where there is one, the nearest valid thing. Warnings are names that lead nowhere and keys
-that nobody reads; with --strict they are errors.`,
+that nobody reads; with --strict they are errors. What was found is the result: it goes to standard output, and errors in it are
+exit status 2.`,
 		Example: `  dynsandbox fixtures validate
   dynsandbox fixtures validate ./etcd_launch_files --strict -o json`,
 		Args: args(cobra.MaximumNArgs(1)),
@@ -136,7 +138,7 @@ func absolute(dir string) (string, error) {
 		return "", nil
 	}
 	if info, err := os.Stat(dir); err != nil {
-		return "", err
+		return "", usageError{err}
 	} else if !info.IsDir() {
 		return "", usageError{fmt.Errorf("%s is not a folder", dir)}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -24,6 +25,7 @@ was broken off goes on at the first missing part.`,
   dynsandbox node-image ls -o json
   dynsandbox node-image rm`,
 	}
+	group(c)
 	c.AddCommand(newNodeImageBuild(g), newNodeImageList(g), newNodeImageRemove(g))
 	return c
 }
@@ -118,10 +120,8 @@ stays. The parts in the cache stay too, so that a build takes about a minute.`,
 			return g.nodeImages(cmd, nil, func(b *nodeimage.Builder) error {
 				removed, err := b.Remove(cmd.Context(), refs...)
 				if g.output == "json" {
-					if jsonErr := printJSON(g.out, map[string][]string{"removed": removed}); jsonErr != nil {
-						return jsonErr
-					}
-					return err
+					// append: an empty list where nothing was removed, not null
+					return errors.Join(printJSON(g.out, map[string][]string{"removed": append([]string{}, removed...)}), err)
 				}
 				for _, r := range removed {
 					fmt.Fprintln(g.out, "removed", r)

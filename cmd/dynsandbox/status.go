@@ -14,7 +14,10 @@ func newStatus(g *global) *cobra.Command {
 		Short: "Tell what runs: phases, services and their images, endpoints",
 		Long: `status lists the phases of the last bring-up, every service with the image that runs and the newest one, the
 agents that are online and the addresses at which the platform answers. A service whose running image isn't the
-newest is marked stale. No secret is in it.`,
+newest is marked stale. No secret is in it.
+
+For scripts: the exit status is 0 when the platform is ready, 1 when the last bring-up failed, and 3 when the
+sandbox isn't running or not ready yet.`,
 		Example: `  dynsandbox status
   dynsandbox status -o json`,
 		Args: args(cobra.NoArgs),
@@ -32,10 +35,16 @@ newest is marked stale. No secret is in it.`,
 			} else {
 				err = status.WriteText(g.out)
 			}
-			if err == nil && status.State != sandbox.StateReady {
-				return codeError{alreadyShown{errors.New("not ready")}, exitNoSandbox}
+			if err != nil {
+				return err
 			}
-			return err
+			switch status.State {
+			case sandbox.StateReady:
+				return nil
+			case sandbox.StateFailed:
+				return codeError{alreadyShown{errors.New("the last bring-up failed")}, exitFailed}
+			}
+			return codeError{alreadyShown{errors.New("not ready")}, exitNoSandbox}
 		},
 	}
 	g.outputFlag(c)

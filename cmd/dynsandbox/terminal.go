@@ -97,6 +97,9 @@ func (s *screen) show(e *control.Event) {
 	s.shared()
 }
 
+// note prints something that is told by this process and not by the session.
+func (s *screen) note(text string) { s.show(&control.Event{Kind: control.Event_NOTE, Text: text}) }
+
 // drop takes a phase off the shared line.
 func (s *screen) drop(phase string) {
 	for i, p := range s.running {
@@ -109,7 +112,7 @@ func (s *screen) drop(phase string) {
 
 // line prints one lasting line above the shared one.
 func (s *screen) line(format string, args ...any) {
-	s.clear()
+	s.erase()
 	fmt.Fprintf(s.w, format+"\n", args...)
 }
 
@@ -118,7 +121,7 @@ func (s *screen) shared() {
 	if !s.tty {
 		return
 	}
-	s.clear()
+	s.erase()
 	if len(s.running) == 0 {
 		return
 	}
@@ -138,8 +141,15 @@ func (s *screen) shared() {
 	s.dirty = true
 }
 
-// clear takes the shared line off the screen.
+// clear takes the shared line off the screen, before something else is printed.
 func (s *screen) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.erase()
+}
+
+// erase is clear for whoever holds the lock.
+func (s *screen) erase() {
 	if s.dirty {
 		fmt.Fprint(s.w, "\r\x1b[K")
 		s.dirty = false

@@ -28,12 +28,15 @@ The workspace is a folder laid out like a DYNAMOS checkout. By default it is the
 its platform/ folder (the reference platform); a sandbox keeps its workspace until it is purged.
 
 The work is done by a session process in the background, which stays and owns the config store. Ctrl-C asks it to
-stop at a safe point; a second Ctrl-C leaves at once.`,
+stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C after that only detaches.`,
 		Example: `  dynsandbox up
   dynsandbox up --workspace ~/src/DYNAMOS --name upstream
   dynsandbox up -o json --no-scenario`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if p := settings.HTTPPort; cmd.Flags().Changed("port") && (p < 1 || p > 65535) {
+				return usageError{fmt.Errorf("--port %d: a port is a number from 1 to 65535", p)}
+			}
 			st, err := g.state()
 			if err != nil {
 				return err
@@ -83,32 +86,25 @@ func (g *global) up(ctx context.Context, st sandbox.State, settings sandbox.Sett
 		return err
 	}
 	defer client.Close()
+	return g.follow(ctx, client, opts, attach)
+}
+
+// follow shows a bring-up until the platform is ready, and with attach what happens in the session after it.
+func (g *global) follow(ctx context.Context, client *sandbox.Client, opts sandbox.UpOptions, attach bool) error {
 	view := newScreen(g.err)
 	began := time.Now()
 
-	// The showing goes on while the session comes to a safe point; a second Ctrl-C ends it.
+	// The showing goes on while the session comes to a safe point.
 	showing, leave := context.WithCancel(context.WithoutCancel(ctx))
 	defer leave()
-	go func() {
-		select {
-		case <-showing.Done():
-			return
-		case <-ctx.Done():
-		}
-		fmt.Fprintln(g.err, "\nstopping at a safe point (Ctrl-C again leaves at once)")
+	unwatch := context.AfterFunc(ctx, func() {
+		view.note("stopping at a safe point (Ctrl-C again leaves at once)")
 		if running, err := client.CancelUp(showing); err != nil || !running {
 			leave()
-			return
 		}
-		again, stop := nextInterrupt()
-		defer stop()
-		select {
-		case <-again:
-			leave()
-		case <-showing.Done():
-		}
-	}()
+	})
 	summary, err := client.Up(showing, opts, view.show)
+	unwatch() // from here on Ctrl-C only leaves: a later bring-up is somebody else's
 	view.clear()
 	if err != nil {
 		return err
@@ -123,15 +119,15 @@ func (g *global) up(ctx context.Context, st sandbox.State, settings sandbox.Sett
 	} else if err := summary.WriteText(g.out, time.Since(began)); err != nil {
 		return err
 	}
-	if failed := summary.Failed(); failed != nil {
-		return alreadyShown{failed}
-	}
 	if attach {
 		err := client.Events(ctx, view.show)
-		if ctx.Err() != nil {
-			return nil // Ctrl-C only detaches: the sandbox goes on
+		view.clear()
+		if err != nil && ctx.Err() == nil { // Ctrl-C only detaches: the sandbox goes on
+			return err
 		}
-		return err
+	}
+	if failed := summary.Failed(); failed != nil {
+		return alreadyShown{failed}
 	}
 	return nil
 }
