@@ -39,6 +39,7 @@ const (
 	Done    PhaseState = "done"
 	Met     PhaseState = "met" // there was nothing to do
 	Failed  PhaseState = "failed"
+	Stopped PhaseState = "stopped" // broken off, because another failed or the user asked for it
 )
 
 // PhaseReport is what became of a phase.
@@ -138,6 +139,9 @@ func (p *plan) one(ctx context.Context, ph Phase) (err error) {
 			r.State, r.Text, r.Seconds = state, text, time.Since(began).Seconds()
 			if err != nil {
 				r.State, r.Text = Failed, p.scrub(err).Error()
+				if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+					r.State = Stopped
+				}
 			}
 			slices.Sort(r.Beside)
 		})

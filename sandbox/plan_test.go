@@ -94,7 +94,7 @@ func TestPlanFailure(t *testing.T) {
 	if !errors.Is(err, boom) || !strings.HasPrefix(err.Error(), "bad: ") {
 		t.Errorf("error: %v", err)
 	}
-	want := map[string]PhaseState{"bad": Failed, "after": Waiting, "slow": Failed, "whole": Done}
+	want := map[string]PhaseState{"bad": Failed, "after": Waiting, "slow": Stopped, "whole": Done}
 	for name, state := range states(p) {
 		if state != want[name] {
 			t.Errorf("%s: %s, want %s", name, state, want[name])
@@ -112,6 +112,26 @@ func TestPlanStopped(t *testing.T) {
 	p = quietPlan(Phase{Name: "never", Do: func(context.Context) (string, error) { t.Error("begun"); return "", nil }})
 	if err := p.run(ctx); !errors.Is(err, ErrStopped) {
 		t.Errorf("error: %v, want ErrStopped", err)
+	}
+}
+
+// Whole phases outlive a stop of the plan, but not the end of the session.
+func TestPlanWholePhaseEndsWithTheSession(t *testing.T) {
+	t.Parallel()
+	session, end := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(session)
+	p := quietPlan(Phase{Name: "whole", Whole: true, Do: func(ctx context.Context) (string, error) {
+		stop()
+		if ctx.Err() != nil {
+			t.Error("a stop reached a phase that is whole")
+		}
+		end()
+		<-ctx.Done()
+		return "", ctx.Err()
+	}})
+	p.whole = session
+	if err := p.run(ctx); err == nil {
+		t.Error("no error at the end of the session")
 	}
 }
 
