@@ -19,7 +19,15 @@ type Settings struct {
 // Configure records how the sandbox is made: on the first call everything is chosen, later only what is asked for
 // changes. dir is the folder from which a workspace is looked for.
 func Configure(st State, want Settings, dir string) error {
-	_, err := st.Update(func(r *Record) error { return r.set(st.Name, want, dir) })
+	// What is refused makes no sandbox.
+	r, err := st.Read()
+	if err != nil && !errors.Is(err, ErrNoSandbox) {
+		return err
+	}
+	if err := r.set(st.Name, want, dir); err != nil {
+		return err
+	}
+	_, err = st.Update(func(r *Record) error { return r.set(st.Name, want, dir) })
 	return err
 }
 

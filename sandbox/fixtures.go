@@ -40,7 +40,7 @@ func ValidateFixtures(st State, here, dir string, strict bool) (*ValidationRepor
 	} else if dir == "" {
 		return nil, err
 	}
-	set, dir, err := launchFilesOf(workspace, dir, strict)
+	set, dir, err := launchFilesOf(workspace, here, dir, strict)
 	report := &ValidationReport{Dir: dir, Problems: fault.Invalids{}}
 	if err != nil {
 		if report.Problems = fault.AsInvalids(err); report.Problems == nil {
@@ -80,7 +80,7 @@ func (s *session) fixtures(ctx context.Context, dir string, apply, strict bool) 
 	if err != nil {
 		return nil, err
 	}
-	set, dir, err := launchFilesOf(record.Workspace, dir, strict)
+	set, dir, err := launchFilesOf(record.Workspace, record.Workspace, dir, strict)
 	if err != nil {
 		return nil, err
 	}

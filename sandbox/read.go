@@ -42,7 +42,7 @@ func readWorkspace(dir, brokerPassword string, strict bool) (*workspace, error) 
 		return nil, err
 	}
 	w.agents = agents(w.rendered.Objects)
-	if w.launch, err = parseLaunchFiles(dir, filepath.Join(dir, launchFilesDir), w.agents, strict); err != nil {
+	if w.launch, err = parseLaunchFiles(dir, dir, filepath.Join(dir, launchFilesDir), w.agents, strict); err != nil {
 		return nil, err
 	}
 	refs := images.Refs{Images: cluster.Images(w.rendered.Objects), Jobs: w.launch.Services()}
@@ -60,10 +60,10 @@ func readWorkspace(dir, brokerPassword string, strict bool) (*workspace, error) 
 	return w, err
 }
 
-// parseLaunchFiles reads the launch files in dir, which their problems name relative to the workspace, and checks them
-// against the workspace's services and agents.
-func parseLaunchFiles(workspace, dir string, agents []agent, strict bool) (*fixtures.Set, error) {
-	shown, err := filepath.Rel(workspace, dir)
+// parseLaunchFiles reads the launch files in dir, which their problems name relative to here where they lie below it, and
+// checks them against the workspace's services and agents.
+func parseLaunchFiles(workspace, here, dir string, agents []agent, strict bool) (*fixtures.Set, error) {
+	shown, err := filepath.Rel(here, dir)
 	if err != nil || strings.HasPrefix(shown, "..") {
 		shown = dir
 	}
@@ -79,11 +79,11 @@ func parseLaunchFiles(workspace, dir string, agents []agent, strict bool) (*fixt
 	return opts.Parse(os.DirFS(dir))
 }
 
-// launchFilesOf reads launch files as [parseLaunchFiles] does, for a workspace that may have faults elsewhere; an empty
-// dir means its own.
-func launchFilesOf(workspace, dir string, strict bool) (*fixtures.Set, string, error) {
+// launchFilesOf reads launch files as [parseLaunchFiles] does, for a workspace that may have faults elsewhere. An empty
+// dir means its own; other folders are named from here, where the user is.
+func launchFilesOf(workspace, here, dir string, strict bool) (*fixtures.Set, string, error) {
 	if dir == "" {
-		dir = filepath.Join(workspace, launchFilesDir)
+		dir, here = filepath.Join(workspace, launchFilesDir), workspace
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -96,7 +96,7 @@ func launchFilesOf(workspace, dir string, strict bool) (*fixtures.Set, string, e
 			known = agents(rendered.Objects)
 		}
 	}
-	set, err := parseLaunchFiles(workspace, dir, known, strict)
+	set, err := parseLaunchFiles(workspace, here, dir, known, strict)
 	return set, dir, err
 }
 

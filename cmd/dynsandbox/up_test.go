@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -191,15 +192,11 @@ func TestSecondInterruptLeavesAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	hold := make(chan struct{})
 	defer close(hold)
 	f := &fakeSession{
 		hold:    hold,
-		program: fmt.Sprintf("%s %d %d", path, info.Size(), info.ModTime().UnixNano()), // else up replaces the session
+		program: contentHash(t, path), // else up replaces the session
 		up: func(_ <-chan struct{}, send func(*control.Event) error) error {
 			if err := send(&control.Event{Kind: control.Event_NOTE, Text: "begun"}); err != nil {
 				return err
@@ -256,6 +253,16 @@ func interrupt(t *testing.T, cmd *exec.Cmd) {
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// contentHash is what a program says of itself.
+func contentHash(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(b))
 }
 
 // wantInterrupted waits for the end of a command, which must be that of a program that SIGINT ends.
