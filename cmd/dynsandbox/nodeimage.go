@@ -36,8 +36,7 @@ func (g *global) nodeImages(cmd *cobra.Command, log io.Writer, f func(*nodeimage
 	if err != nil {
 		return err
 	}
-	defer done()
-	return f(b)
+	return errors.Join(f(b), done())
 }
 
 func newNodeImageBuild(g *global) *cobra.Command {
