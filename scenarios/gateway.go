@@ -56,5 +56,8 @@ func (g Gateway) Do(ctx context.Context, r Request) (Answer, error) {
 		return answer, nil
 	}
 	answer.JobID, answer.Responses = approved.JobID, approved.Responses
+	if answer.Status != http.StatusOK {
+		answer.Body = string(body) // says who gave no answer, and why
+	}
 	return answer, nil
 }

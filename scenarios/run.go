@@ -74,10 +74,10 @@ func (e Expect) compare(a Answer) []string {
 }
 
 func (a Answer) said() string {
-	if a.Responses != nil {
-		return strings.Join(a.Responses, "\n")
+	if a.Body != "" || a.Responses == nil {
+		return a.Body
 	}
-	return a.Body
+	return strings.Join(a.Responses, "\n")
 }
 
 // compareResponses finds for each expectation a response of its own, whatever the order of arrival. An expectation

@@ -33,7 +33,7 @@ type Answer struct {
 	Status    int      `json:"status"`              // of HTTP
 	JobID     string   `json:"jobId,omitempty"`     // the name that the platform gave the request
 	Responses []string `json:"responses,omitempty"` // one a party that answered, in order of arrival; nil when the body has none
-	Body      string   `json:"body,omitempty"`      // as it came, when it is not an approval's JSON
+	Body      string   `json:"body,omitempty"`      // as it came, when the status isn't 200 or it is not an approval's JSON
 }
 
 // answerKept is how much of each text of an answer goes into a report, in bytes. A table can have a hundred

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -29,11 +30,12 @@ func TestListeners(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	process := regexp.MustCompile(`users:\(\("([^"]+)"`)
+	process := regexp.MustCompile(`users:\(\("([^"]+)",pid=(\d+)`)
+	session := strconv.Itoa(sessionPID(t)) // other sandboxes of this machine have their own networks
 	found := map[string]int{}
 	for line := range strings.Lines(string(out)) {
 		m := process.FindStringSubmatch(line)
-		if m == nil || (m[1] != "dynsandbox" && m[1] != "docker-proxy") {
+		if m == nil || (m[2] != session && m[1] != "docker-proxy") {
 			continue
 		}
 		found[m[1]]++
