@@ -26,8 +26,7 @@ func (c *Client) WaitReady(ctx context.Context, objects []Object) error {
 	waiting := map[string]Object{}
 	var order []string
 	for _, o := range objects {
-		switch o.GetKind() {
-		case "Deployment", "StatefulSet", "DaemonSet":
+		if isWorkload(o) {
 			key := workloadKey(o.GetKind(), namespaceOf(o), o.GetName())
 			if _, ok := waiting[key]; !ok {
 				order = append(order, key)
@@ -122,4 +121,13 @@ func selectorOf(o Object) string {
 		}
 	}
 	return metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: labels.Set(set)})
+}
+
+// isWorkload reports whether an object keeps Pods running.
+func isWorkload(o Object) bool {
+	switch o.GetKind() {
+	case "Deployment", "StatefulSet", "DaemonSet":
+		return true
+	}
+	return false
 }

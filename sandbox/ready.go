@@ -24,18 +24,7 @@ const (
 	// comeBack is how long an agent gets to register by itself before its Pod is replaced. DYNAMOS's agents hold a
 	// lease of 5 s; some never register again once it is lost.
 	comeBack = 12 * time.Second
-	// comeBackWithNode is the same where the node was started: its Pods are only just starting again, though what the API
-	// server remembers of them still says that they are ready.
-	comeBackWithNode = 45 * time.Second
 )
-
-// patience is how long what doesn't come back by itself is waited for.
-func (b *bringUp) patience() time.Duration {
-	if b.started {
-		return comeBackWithNode
-	}
-	return comeBack
-}
 
 // awaitDNS is the phase "dns": a service that starts before names resolve may crash, and some platforms don't recover
 // from a main container that is restarted alone.
@@ -50,6 +39,17 @@ func (b *bringUp) awaitReady(ctx context.Context) (string, error) {
 	waiting, cancel := context.WithTimeout(ctx, workloadsWait)
 	defer cancel()
 	if err := b.client.WaitReady(waiting, b.workspace.rendered.Objects); err != nil {
+		return "", err
+	}
+	c, err := b.describe()
+	if err != nil {
+		return "", err
+	}
+	started, err := c.StartedAt(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := b.client.WaitRunning(waiting, b.workspace.rendered.Objects, started); err != nil {
 		return "", err
 	}
 	healed, err := b.awaitAgents(ctx)
@@ -87,7 +87,7 @@ func (b *bringUp) awaitAgents(ctx context.Context) (replaced []string, err error
 	if store == nil {
 		return nil, ErrNotReady
 	}
-	short, cancel := context.WithTimeout(ctx, b.patience())
+	short, cancel := context.WithTimeout(ctx, comeBack)
 	defer cancel()
 	if store.WatchOnline(short, names) == nil {
 		return nil, nil
@@ -156,7 +156,7 @@ func (b *bringUp) awaitQueues(ctx context.Context) (replaced []string, err error
 			return replaced, nil
 		}
 		progress.Report(ctx, progress.Update{What: "wait for one consumer a queue: " + seen})
-		if time.Since(began) > b.patience() && len(replaced) == 0 {
+		if time.Since(began) > comeBack && len(replaced) == 0 {
 			for _, q := range off {
 				if err := b.replace(ctx, q.Namespace, q.Deployment); err != nil {
 					return replaced, err

@@ -1,0 +1,74 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// StartedAt returns when the cluster's node was last started.
+func (c *Cluster) StartedAt(ctx context.Context) (time.Time, error) {
+	node, err := c.docker.ContainerInspect(ctx, NodeName(c.cfg.Sandbox))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("inspect node: %w", err)
+	}
+	if node.State == nil {
+		return time.Time{}, errors.New("inspect node: the engine doesn't tell its state")
+	}
+	at, err := time.Parse(time.RFC3339Nano, node.State.StartedAt)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("inspect node: %w", err)
+	}
+	return at, nil
+}
+
+// WaitRunning waits until all containers of the workloads' Pods run, and were started after the node was. When a node
+// comes back the API server still has what it last heard of its Pods: that they are ready. It is for the kubelet to say
+// otherwise, seconds later.
+func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted time.Time) error {
+	after := nodeStarted.Truncate(time.Second) // as Kubernetes tells time
+	for _, o := range objects {
+		if !isWorkload(o) {
+			continue
+		}
+		err := poll(ctx, o.ID()+" to run again on a node that was started", 200*time.Millisecond, func(ctx context.Context) error {
+			pods, err := c.Clientset.CoreV1().Pods(namespaceOf(o)).List(ctx, metav1.ListOptions{LabelSelector: selectorOf(o), ResourceVersion: "0"})
+			if err != nil {
+				return err
+			}
+			for _, p := range pods.Items {
+				if err := stale(&p, after); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stale says what of a Pod's status is from before a time; nil when nothing is.
+func stale(p *corev1.Pod, after time.Time) error {
+	if p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+		return nil
+	}
+	for _, s := range p.Status.ContainerStatuses {
+		switch r := s.State.Running; {
+		case r == nil:
+			return fmt.Errorf("container %s of Pod %s doesn't run", s.Name, p.Name)
+		case r.StartedAt.Time.Before(after):
+			return fmt.Errorf("container %s of Pod %s was last heard of before the node's start", s.Name, p.Name)
+		}
+	}
+	if !isReady(p) {
+		return fmt.Errorf("Pod %s isn't ready", p.Name)
+	}
+	return nil
+}
