@@ -97,7 +97,10 @@ func (c Config) kindConfig(static bool, q Quirks) *v1alpha4.Cluster {
 			"  extraVolumes:\n  - name: dynsandbox-admission\n    hostPath: " + nodeAdmissionDir + "\n    mountPath: " + nodeAdmissionDir +
 			"\n    readOnly: true\n    pathType: Directory\n"
 	}
-	node.KubeadmConfigPatches = []string{kubelet, clusterPatch}
+	// By default the proxy waits a second before it follows a change of a Service's Pods. Until then requests go to the
+	// addresses of before, and after a restart of the node other Pods have those.
+	const proxy = "kind: KubeProxyConfiguration\nnftables:\n  minSyncPeriod: 10ms\niptables:\n  minSyncPeriod: 10ms\n"
+	node.KubeadmConfigPatches = []string{kubelet, clusterPatch, proxy}
 
 	return &v1alpha4.Cluster{
 		TypeMeta: v1alpha4.TypeMeta{Kind: "Cluster", APIVersion: "kind.x-k8s.io/v1alpha4"},

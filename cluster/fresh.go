@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // StartedAt returns when the cluster's node was last started.
@@ -26,8 +30,9 @@ func (c *Cluster) StartedAt(ctx context.Context) (time.Time, error) {
 	return at, nil
 }
 
-// WaitRunning waits until all containers of the workloads' Pods run, and were started after the node was. When a node
-// comes back the API server still has what it last heard of its Pods: that they are ready. It is for the kubelet to say
+// WaitRunning waits until all containers of the workloads' Pods run, and were started after the node was, and until the
+// Services lead to just the Pods that are ready. When a node comes back the API server still has what it last heard of its
+// Pods: that they are ready, and at which addresses, which other Pods may have by then. It is for the kubelet to say
 // otherwise, seconds later.
 func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted time.Time) error {
 	after := nodeStarted.Truncate(time.Second) // as Kubernetes tells time
@@ -50,6 +55,51 @@ func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted 
 		if err != nil {
 			return err
 		}
+	}
+	for _, o := range objects {
+		selector, _, _ := unstructured.NestedStringMap(o.Object, "spec", "selector")
+		if o.GetKind() != "Service" || len(selector) == 0 {
+			continue
+		}
+		err := poll(ctx, o.ID()+" to lead to its Pods", 50*time.Millisecond, func(ctx context.Context) error {
+			return c.leads(ctx, namespaceOf(o), o.GetName(), selector)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leads returns an error as long as a Service's endpoints aren't the Pods that are ready.
+func (c *Client) leads(ctx context.Context, namespace, service string, selector map[string]string) error {
+	pods, err := c.Clientset.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.FormatLabels(selector), ResourceVersion: "0"})
+	if err != nil {
+		return err
+	}
+	lists, err := c.Clientset.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: discoveryv1.LabelServiceName + "=" + service, ResourceVersion: "0",
+	})
+	if err != nil {
+		return err
+	}
+	var want, got []string
+	for _, p := range pods.Items {
+		if isReady(&p) && p.DeletionTimestamp == nil && p.Status.PodIP != "" {
+			want = append(want, p.Status.PodIP)
+		}
+	}
+	for _, list := range lists.Items {
+		for _, e := range list.Endpoints {
+			if e.Conditions.Ready == nil || *e.Conditions.Ready {
+				got = append(got, e.Addresses...)
+			}
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(want, got) {
+		return fmt.Errorf("its Pods have the addresses %v, it leads to %v", want, got)
 	}
 	return nil
 }

@@ -15,10 +15,12 @@ const (
 	dialPause    = 50 * time.Millisecond
 )
 
-// agentClient is the HTTP client for requests to agents.
+// agentClient is the HTTP client for requests to agents. Each request has a connection of its own: one that is kept leads to
+// the Pod that had the Service's address when it was made, and after a restart of the node that can be another service's.
 func agentClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = patientDial
+	transport.DisableKeepAlives = true
 	return &http.Client{Transport: transport}
 }
 

@@ -1,10 +1,35 @@
 package main
 
 import (
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 )
+
+// A Service's address may lead to another Pod with each request.
+func TestEachRequestHasItsOwnConnection(t *testing.T) {
+	t.Parallel()
+	connections := map[string]bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { connections[r.RemoteAddr] = true }))
+	defer server.Close()
+	client := agentClient()
+	for range 3 {
+		res, err := client.Get(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, res.Body); err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	}
+	if len(connections) != 3 {
+		t.Errorf("3 requests over %d connections", len(connections))
+	}
+}
 
 func TestPatientDialWaitsForAListener(t *testing.T) {
 	t.Parallel()
