@@ -110,14 +110,22 @@ func (c *Client) failedLog(ctx context.Context, p *corev1.Pod) string {
 		if s.State.Terminated == nil && !previous || s.State.Terminated != nil && s.State.Terminated.ExitCode == 0 {
 			continue
 		}
-		lines := int64(15)
-		log, err := c.Clientset.CoreV1().Pods(p.Namespace).GetLogs(p.Name,
-			&corev1.PodLogOptions{Container: s.Name, Previous: previous, TailLines: &lines}).DoRaw(ctx)
-		if err == nil && len(log) > 0 {
-			return "log of " + s.Name + ":\n    " + strings.ReplaceAll(fault.Tail(log, 15), "\n", "\n    ")
+		if log := c.logOf(ctx, p, s.Name, previous); log != "" {
+			return "log of " + s.Name + ":\n    " + strings.ReplaceAll(log, "\n", "\n    ")
 		}
 	}
 	return ""
+}
+
+// logOf returns the end of a container's log, or of the one that it replaced; "" when there is none.
+func (c *Client) logOf(ctx context.Context, p *corev1.Pod, container string, previous bool) string {
+	lines := int64(15)
+	log, err := c.Clientset.CoreV1().Pods(p.Namespace).GetLogs(p.Name,
+		&corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &lines}).DoRaw(ctx)
+	if err != nil {
+		return ""
+	}
+	return fault.Tail(log, 15)
 }
 
 func isReady(p *corev1.Pod) bool {

@@ -1,10 +1,11 @@
 // Package images turns a workspace's services into container images on a cluster's node, with no registry.
 //
 // Start with [Discover]: it says which folders of a workspace are services. [Builders.All] builds them: Go services
-// with the host's compiler ([GoBuilder]), Python services with the engine's BuildKit ([PythonBuilder]). [Load] streams the
-// results into a node, sending only what the node lacks. Images that nobody here builds (the broker, the bases of
-// Dockerfiles) come from [ThirdParty.Resolve]: the engine's own, a pulled one, or a stand-in made of Debian packages.
-// [Fingerprint] tells in milliseconds whether there is anything to build.
+// with the host's compiler ([GoBuilder]), Python services with the engine's BuildKit and, where only sources were
+// changed, without it ([PythonBuilder]). [Load] streams the results into a node, sending only what the node lacks.
+// Images that nobody here builds (the broker, the bases of Dockerfiles) come from [ThirdParty.Resolve]: the engine's
+// own, a pulled one, or a stand-in made of Debian packages. [Fingerprint] tells in milliseconds whether there is
+// anything to build.
 //
 // The currency is [v1.Image]. Builders know nothing of nodes, and the loader nothing of builders.
 //

@@ -19,7 +19,7 @@ import (
 )
 
 // fakeEngine answers like an engine with some images and no registry. Its BuildKit reads no context, and makes of every
-// build an image of one layer, and of every container a file system with a wheel.
+// build an image of one layer or of what a test says, and of every container a file system with a wheel.
 type fakeEngine struct {
 	mu         sync.Mutex
 	has        map[string]bool
@@ -28,13 +28,15 @@ type fakeEngine struct {
 	built      []*builtImage   // those that are still there
 	builds     []url.Values    // as they were asked for
 	onBuild    func()
+	makes      func(q url.Values) []string  // the layers of what is built; nil: one that is no archive
 	containers map[string]map[string]string // labels, by ID
 }
 
 // builtImage is an image with a configuration.
 type builtImage struct {
-	id, tag, layer string
-	labels         map[string]string
+	id, tag string
+	layers  []string
+	labels  map[string]string
 }
 
 func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -58,9 +60,11 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "images/get":
 		b := e.find(q.Get("names"))
 		tw := tar.NewWriter(w)
-		tw.WriteHeader(&tar.Header{Name: "layer.tar", Size: int64(len(b.layer))}) //nolint:errcheck // the test sees what is missing
-		io.WriteString(tw, b.layer)                                               //nolint:errcheck // see above
-		tw.Close()                                                                //nolint:errcheck // see above
+		for _, layer := range b.layers {
+			tw.WriteHeader(&tar.Header{Name: "layer.tar", Size: int64(len(layer))}) //nolint:errcheck // the test sees what is missing
+			io.WriteString(tw, layer)                                               //nolint:errcheck // see above
+		}
+		tw.Close() //nolint:errcheck // see above
 	case path == "images/create":
 		e.pull(w, q)
 	case strings.HasPrefix(path, "images/"):
@@ -77,9 +81,12 @@ func (e *fakeEngine) build(w io.Writer, q url.Values) {
 		e.onBuild()
 	}
 	e.builds = append(e.builds, q)
-	b := &builtImage{tag: q.Get("t"), layer: "layer of build " + fmt.Sprint(len(e.builds))}
+	b := &builtImage{tag: q.Get("t"), layers: []string{"layer of build " + fmt.Sprint(len(e.builds))}}
+	if e.makes != nil {
+		b.layers = e.makes(q)
+	}
 	json.Unmarshal([]byte(q.Get("labels")), &b.labels) //nolint:errcheck // the test sees what is missing
-	b.id = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(b.layer)))
+	b.id = digestOf(strings.Join(b.layers, ""))
 	e.built = append(e.built, b)
 	fmt.Fprintf(w, `{"id":"moby.image.id","aux":{"ID":%q}}`, b.id)
 }
@@ -106,9 +113,13 @@ func (e *fakeEngine) image(w http.ResponseWriter, method, ref string) {
 		e.built = slices.DeleteFunc(e.built, func(o *builtImage) bool { return o == b })
 		fmt.Fprint(w, `[]`)
 	default:
+		layers := make([]string, len(b.layers))
+		for i, layer := range b.layers {
+			layers[i] = digestOf(layer)
+		}
 		answer(w, map[string]any{
 			"Id": b.id, "Os": "linux", "Architecture": "amd64", "Config": map[string]any{"Labels": b.labels, "Cmd": []string{"python"}},
-			"RootFS": map[string]any{"Type": "layers", "Layers": []string{fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(b.layer)))}},
+			"RootFS": map[string]any{"Type": "layers", "Layers": layers},
 		})
 	}
 }
@@ -146,8 +157,10 @@ func (e *fakeEngine) container(w http.ResponseWriter, r *http.Request, path stri
 	case strings.HasSuffix(path, "/archive"):
 		w.Header().Set("X-Docker-Container-Path-Stat", "e30=") // {}
 		tw := tar.NewWriter(w)
-		tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "out/lib-1-py3-none-any.whl"}) //nolint:errcheck // the test sees what is missing
-		tw.Close()                                                                             //nolint:errcheck // see above
+		wheel := fmt.Sprint("of build ", len(e.builds))
+		tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "out/lib-1-py3-none-any.whl", Size: int64(len(wheel))}) //nolint:errcheck // the test sees what is missing
+		io.WriteString(tw, wheel)                                                                                       //nolint:errcheck // see above
+		tw.Close()                                                                                                      //nolint:errcheck // see above
 	case r.Method == http.MethodDelete:
 		delete(e.containers, path)
 		w.WriteHeader(http.StatusNoContent)
@@ -178,6 +191,8 @@ func matches(labels map[string]string, q url.Values) bool {
 	}
 	return true
 }
+
+func digestOf(content string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(content))) }
 
 func answer(w io.Writer, v any) {
 	json.NewEncoder(w).Encode(v) //nolint:errcheck // the client sees it

@@ -15,54 +15,81 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
 
-// engineImage returns an image of the engine. Its layers are kept, uncompressed and named by their diffIDs, in the
-// cache: the engine can only give out all of an image at once, so that it is asked only for images with a layer that
-// the cache doesn't have.
-func engineImage(ctx context.Context, docker client.APIClient, cache, id string) (v1.Image, error) {
+// keptImage is an image of the engine that was read: all of it but the layers is here, and these are in the cache,
+// uncompressed and named by their diffIDs.
+type keptImage struct {
+	Platform v1.Platform `json:"platform"`
+	Config   v1.Config   `json:"config"`
+	Layers   []v1.Hash   `json:"layers"`
+}
+
+// readEngineImage makes sure that an image of the engine is in the cache. The engine can only give out all of an image
+// at once, so that it is asked only for images with a layer that the cache doesn't have.
+func readEngineImage(ctx context.Context, docker client.APIClient, cache, id string) (keptImage, error) {
 	info, err := docker.ImageInspect(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("inspect image %s: %w", id, err)
+		return keptImage{}, fmt.Errorf("inspect image %s: %w", id, err)
 	}
-	dir := filepath.Join(cache, "layers")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+	kept := keptImage{Platform: v1.Platform{OS: info.Os, Architecture: info.Architecture, Variant: info.Variant}}
+	if err := os.MkdirAll(layersDir(cache), 0o755); err != nil {
+		return kept, err
 	}
-	var diffIDs []v1.Hash
 	for _, s := range info.RootFS.Layers {
 		d, err := v1.NewHash(s)
 		if err != nil {
-			return nil, fmt.Errorf("image %s: %w", id, err)
+			return kept, fmt.Errorf("image %s: %w", id, err)
 		}
-		diffIDs = append(diffIDs, d)
+		kept.Layers = append(kept.Layers, d)
 	}
-	if err := saveLayers(ctx, docker, dir, id, diffIDs); err != nil {
-		return nil, err
+	if err := saveLayers(ctx, docker, layersDir(cache), id, kept.Layers); err != nil {
+		return kept, err
 	}
-	layers := make([]v1.Layer, len(diffIDs))
-	for i, d := range diffIDs {
-		if layers[i], err = fileLayer(layerPath(dir, d), d); err != nil {
+	if kept.Config, err = imageConfig(info); err != nil {
+		return kept, fmt.Errorf("image %s: %w", id, err)
+	}
+	// Our labels say when and for whom it was built: with them, equal content would not have an equal digest.
+	maps.DeleteFunc(kept.Config.Labels, func(key, _ string) bool { return strings.HasPrefix(key, labelPrefix) })
+	return kept, nil
+}
+
+// imageConfig is an image's configuration. The two types differ in name only: both are the image specification's.
+func imageConfig(info image.InspectResponse) (config v1.Config, err error) {
+	raw, err := json.Marshal(info.Config)
+	if err != nil {
+		return config, err
+	}
+	return config, json.Unmarshal(raw, &config)
+}
+
+// image returns the image, with more layers on it. An error means that its own are no longer in the cache.
+func (k keptImage) image(cache string, more ...v1.Layer) (v1.Image, error) {
+	layers := make([]v1.Layer, len(k.Layers), len(k.Layers)+len(more))
+	for i, d := range k.Layers {
+		var err error
+		if layers[i], err = fileLayer(layerPath(layersDir(cache), d), d); err != nil {
 			return nil, err
 		}
 	}
-	// The two types differ in name only: both are the image specification's.
-	raw, err := json.Marshal(info.Config)
-	if err != nil {
-		return nil, err
-	}
-	var config v1.Config
-	if err := json.Unmarshal(raw, &config); err != nil {
-		return nil, fmt.Errorf("image %s: %w", id, err)
-	}
-	// Our labels say when and for whom it was built: with them, equal content would not have an equal digest.
-	maps.DeleteFunc(config.Labels, func(key, _ string) bool { return strings.HasPrefix(key, labelPrefix) })
-	return assemble(v1.Platform{OS: info.Os, Architecture: info.Architecture, Variant: info.Variant}, config, layers...)
+	return assemble(k.Platform, k.Config, append(layers, more...)...)
 }
+
+// paths are the files of the image's layers, lowest first.
+func (k keptImage) paths(cache string) []string {
+	paths := make([]string, len(k.Layers))
+	for i, d := range k.Layers {
+		paths[i] = layerPath(layersDir(cache), d)
+	}
+	return paths
+}
+
+func layersDir(cache string) string { return filepath.Join(cache, "layers") }
 
 func layerPath(dir string, diffID v1.Hash) string { return filepath.Join(dir, diffID.Hex+".tar") }
 
@@ -166,7 +193,7 @@ func keepLayer(r io.Reader, dir string, wanted map[string]bool) error {
 	return os.Rename(f.Name(), layerPath(dir, sum))
 }
 
-// removeOld removes the files of a folder that were not used for a time.
+// removeOld removes what is in a folder and was not used for a time.
 func removeOld(dir string, life time.Duration) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -177,7 +204,7 @@ func removeOld(dir string, life time.Duration) error {
 		if err != nil || time.Since(info.ModTime()) < life || e.Name() == "lock" {
 			continue
 		}
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // builderRevision stands for the way in which services are built; raise it when the same sources make other images.
@@ -31,10 +32,7 @@ func Fingerprint(workspace string) (string, error) {
 	for _, p := range debianPythons {
 		fmt.Fprintf(h, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
 	}
-	for _, path := range append(pipConfigFiles(), hostCABundle()) {
-		fmt.Fprintf(h, "%s\n", fileState(path))
-	}
-	fmt.Fprintf(h, "%s\n", pipConf(parsePipConfig("", os.Environ())))
+	fmt.Fprintf(h, "%s", pipState())
 	for _, tree := range sourceTrees {
 		err := walkTree(filepath.Join(workspace, tree.dir), tree.skip, func(rel string, info fs.FileInfo) error {
 			if !info.IsDir() {
@@ -57,6 +55,15 @@ func goSettings(dir string) string {
 	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local")
 	out, _ := cmd.Output()
 	return string(out)
+}
+
+// pipState changes when pip's settings may have.
+func pipState() string {
+	var b strings.Builder
+	for _, path := range append(pipConfigFiles(), hostCABundle()) {
+		b.WriteString(fileState(path) + "\n")
+	}
+	return b.String() + pipConf(parsePipConfig("", os.Environ())) + "\n"
 }
 
 // pipConfigFiles are the places where pip looks for its settings, whether they are there or not. Asking pip itself

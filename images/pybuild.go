@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -18,6 +17,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/dynsandbox/dynsandbox/internal/engine"
+	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
 
 // Labels of images that were built here, beside the engine package's.
@@ -32,12 +32,17 @@ const (
 // PythonBuilder builds Python services with the engine's BuildKit, from the workspace's own python/Dockerfile and a
 // context like the one that the workspace's Makefile prepares. The workspace is not written to.
 //
-// An image that the engine has from the same inputs is not built again.
+// An image that the engine has from the same inputs is not built again. Where only sources were changed that nothing but
+// COPYs of the Dockerfile read, the engine isn't asked to build at all: one layer takes them to the image that it built
+// before, always to that one, so that layers don't pile up. Keep one value for a workspace: it remembers files'
+// digests, and pip's settings, which take half a second to read.
 type PythonBuilder struct {
 	Workspace string
 	Cache     string // folder for wheels and layers
 	Docker    client.APIClient
 	Bases     *ThirdParty // finds what FROM names
+
+	memory pythonMemory
 }
 
 var _ Builder = (*PythonBuilder)(nil)
@@ -45,6 +50,11 @@ var _ Builder = (*PythonBuilder)(nil)
 // Build builds one service.
 func (b *PythonBuilder) Build(ctx context.Context, svc Service) (v1.Image, error) {
 	img, err := b.build(ctx, svc)
+	for range 2 { // somebody is still writing
+		if errors.Is(err, errChanging) {
+			img, err = b.build(ctx, svc)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("build %s: %w", svc.Name, err)
 	}
@@ -52,105 +62,56 @@ func (b *PythonBuilder) Build(ctx context.Context, svc Service) (v1.Image, error
 }
 
 func (b *PythonBuilder) build(ctx context.Context, svc Service) (v1.Image, error) {
-	pip, err := hostPipSettings(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the machine's pip settings: %w", err)
+	if err := os.MkdirAll(b.builtDir(), 0o755); err != nil {
+		return nil, err
 	}
-	path, original, err := b.dockerfile(svc)
+	in, err := b.inputs(ctx, svc)
 	if err != nil {
 		return nil, err
 	}
-	from := sources{pip: pip}
-	dockerfile, base, err := rewriteDockerfile(ctx, original, func(ctx context.Context, ref string) (string, error) {
-		c, err := b.Bases.Resolve(ctx, ref)
-		from.images = append(from.images, c.ID)
-		return c.Ref, err
-	}, pipMounts(pip))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	img, reason, err := b.withLayer(ctx, svc, in)
+	if err != nil || img != nil {
+		return img, err
 	}
-	from.base = base
-	if err := os.MkdirAll(b.dir(), 0o755); err != nil {
-		return nil, err
-	}
-	lib, err := b.library(ctx, from)
-	if err != nil {
-		return nil, fmt.Errorf("python library: %w", err)
-	}
-	dir, remove, err := sharedScratchDir(ctx, b.dir(), "context-")
-	if err != nil {
-		return nil, err
-	}
-	defer remove()
-	args, err := b.fillContext(dir, svc, dockerfile, lib)
-	if err != nil {
-		return nil, fmt.Errorf("prepare the build's context: %w", err)
-	}
-	inputs, err := treeHash(dir, from.salt(fmt.Sprint(args))...)
-	if err != nil {
-		return nil, err
-	}
-	id, err := b.find(ctx, inputs)
+	progress.Report(ctx, progress.Update{What: "build " + svc.Name + ": " + reason})
+	return b.withEngine(ctx, svc, in)
+}
+
+// withEngine has the engine carry out the Dockerfile, unless it has an image of the same inputs.
+func (b *PythonBuilder) withEngine(ctx context.Context, svc Service, in pythonInputs) (v1.Image, error) {
+	id, err := b.find(ctx, in.hash())
 	if err != nil {
 		return nil, err
 	}
 	if id == "" {
-		if id, err = b.run(ctx, svc, dir, args, inputs, pip); err != nil {
+		dir, remove, err := sharedScratchDir(ctx, b.dir(), "context-")
+		if err != nil {
+			return nil, err
+		}
+		defer remove()
+		if err := in.context.write(dir); err != nil {
+			return nil, fmt.Errorf("prepare the build's context: %w", err)
+		}
+		// What is there now is what is built: a file may have been changed since it was looked at.
+		in.context = contextTree{}
+		if err := in.context.addFolder(nil, dir, "."); err != nil {
+			return nil, err
+		}
+		if id, err = b.run(ctx, svc, dir, in); err != nil {
 			return nil, err
 		}
 	}
-	return engineImage(ctx, b.Docker, b.Cache, id)
+	kept, err := readEngineImage(ctx, b.Docker, b.Cache, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.keepBase(svc, in, kept); err != nil {
+		return nil, fmt.Errorf("note what was built: %w", err)
+	}
+	return kept.image(b.Cache)
 }
 
 func (b *PythonBuilder) dir() string { return filepath.Join(b.Cache, "python") }
-
-// sources are what a build's result depends on beside the files in its context.
-type sources struct {
-	base   string   // the image that the services' packages are installed in
-	images []string // IDs of all images that the Dockerfile names
-	pip    pipSettings
-}
-
-// salt is what a hash of a build's inputs takes in of them. The certificates are not in it: they decide whether a
-// package can be had, not which.
-func (s sources) salt(args ...string) []string {
-	return slices.Concat([]string{fmt.Sprint(builderRevision), s.pip.config}, args, s.images)
-}
-
-// dockerfile reads the one that all Python services share, else the service's own. path is relative to the workspace.
-func (b *PythonBuilder) dockerfile(svc Service) (path string, content []byte, err error) {
-	for _, path = range []string{"python/Dockerfile", svc.Dir + "/Dockerfile"} {
-		content, err = os.ReadFile(filepath.Join(b.Workspace, path))
-		if !errors.Is(err, os.ErrNotExist) {
-			break
-		}
-	}
-	return path, content, err
-}
-
-// fillContext copies into dir what a service's build reads, and returns the build's arguments.
-func (b *PythonBuilder) fillContext(dir string, svc Service, dockerfile []byte, lib library) (map[string]string, error) {
-	if err := copyTree(filepath.Join(b.Workspace, svc.Dir), dir); err != nil {
-		return nil, err
-	}
-	args := map[string]string{
-		"NAME": svc.Name,
-		// For Dockerfiles that keep pip's cache out of their image: here it is a mount, which is in no image anyway.
-		"PIP_NO_CACHE_DIR": "",
-	}
-	if lib.wheel != "" {
-		args["WHEEL_NAME"] = filepath.Base(lib.wheel)
-		if err := copyFile(lib.wheel, filepath.Join(dir, args["WHEEL_NAME"])); err != nil {
-			return nil, err
-		}
-	}
-	if lib.protofiles != "" {
-		if err := copyTree(lib.protofiles, filepath.Join(dir, "protofiles")); err != nil {
-			return nil, err
-		}
-	}
-	return args, writeFile(filepath.Join(dir, "Dockerfile"), dockerfile)
-}
 
 // find returns the ID of an image in the engine that was built from the same inputs; "" when there is none.
 func (b *PythonBuilder) find(ctx context.Context, inputs string) (string, error) {
@@ -165,7 +126,7 @@ func (b *PythonBuilder) find(ctx context.Context, inputs string) (string, error)
 }
 
 // run builds an image, and removes the one that it takes the place of.
-func (b *PythonBuilder) run(ctx context.Context, svc Service, dir string, args map[string]string, inputs string, pip pipSettings) (string, error) {
+func (b *PythonBuilder) run(ctx context.Context, svc Service, dir string, in pythonInputs) (string, error) {
 	workspace, err := pathHash(b.Workspace)
 	if err != nil {
 		return "", err
@@ -176,8 +137,8 @@ func (b *PythonBuilder) run(ctx context.Context, svc Service, dir string, args m
 		return "", err
 	}
 	id, err := buildInEngine(ctx, b.Docker, buildJob{
-		what: svc.Name, context: dir, dockerfile: dir, args: args, secrets: pip.secrets(), tag: tag,
-		labels: map[string]string{engine.LabelRole: "service", LabelInputs: inputs, LabelService: svc.Name, LabelWorkspace: workspace},
+		what: svc.Name, context: dir, dockerfile: dir, args: in.args, secrets: in.from.pip.secrets(), tag: tag,
+		labels: map[string]string{engine.LabelRole: "service", LabelInputs: in.hash(), LabelService: svc.Name, LabelWorkspace: workspace},
 	})
 	if err != nil {
 		return "", err

@@ -169,8 +169,12 @@ func TestEngineImageHasNoLabelsOfOurs(t *testing.T) {
 	docker, cache := e.client(t), t.TempDir()
 	var digests []string
 	for _, id := range []string{"one", "two"} {
-		e.built = append(e.built, &builtImage{id: id, layer: "the same", labels: map[string]string{LabelInputs: id, engine.LabelRole: "service", "org.example": "kept"}})
-		img, err := engineImage(t.Context(), docker, cache, id)
+		e.built = append(e.built, &builtImage{id: id, layers: []string{"the same"}, labels: map[string]string{LabelInputs: id, engine.LabelRole: "service", "org.example": "kept"}})
+		kept, err := readEngineImage(t.Context(), docker, cache, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := kept.image(cache)
 		if err != nil {
 			t.Fatal(err)
 		}

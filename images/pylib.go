@@ -33,38 +33,22 @@ func (b *PythonBuilder) library(ctx context.Context, from sources) (library, err
 	if from.base == "" {
 		return lib, errors.New("the Dockerfile has no base image to build it in")
 	}
-	// Two services of a workspace are built at the same time, but their library once.
-	unlock, err := lockFile(ctx, filepath.Join(b.dir(), "library.lock"))
-	if err != nil {
-		return lib, fmt.Errorf("wait for another build of it: %w", err)
-	}
-	defer unlock()
-	dir, err := scratchDir(b.dir(), "library-")
-	if err != nil {
-		return lib, err
-	}
-	defer os.RemoveAll(dir)
-	if err := copyTree(folder, filepath.Join(dir, "lib"), "protofiles", "build", "dist", "tests"); err != nil {
+	build := contextTree{}
+	if err := build.addFolder(&b.memory.files, folder, "lib", "protofiles", "build", "dist", "tests"); err != nil {
 		return lib, err
 	}
 	generate := ""
 	if protos := filepath.Join(b.Workspace, "proto-files"); lib.protofiles == "" && exists(protos) {
-		if err := copyTree(protos, filepath.Join(dir, "proto")); err != nil {
+		if err := build.addFolder(&b.memory.files, protos, "proto"); err != nil {
 			return lib, err
 		}
 		generate = grpcTools(folder)
 	}
-	if err := writeFile(filepath.Join(dir, "Dockerfile"), []byte(libraryDockerfile(from.base, generate, pipMounts(from.pip)))); err != nil {
-		return lib, err
-	}
-	hash, err := treeHash(dir, from.salt()...)
-	if err != nil {
-		return lib, err
-	}
-	out := filepath.Join(b.dir(), "wheel-"+hash[:16])
+	build.addContent([]byte(libraryDockerfile(from.base, generate, pipMounts(from.pip))), "Dockerfile")
+	hash := build.hash(from.salt()...)[:16]
+	out := filepath.Join(b.dir(), "wheel-"+hash)
 	if !exists(out) {
-		progress.Report(ctx, progress.Update{What: "build the Python library " + filepath.Base(folder)})
-		if err := b.buildLibrary(ctx, dir, out, hash[:16], from.pip); err != nil {
+		if err := b.makeLibrary(ctx, build, out, hash, from.pip); err != nil {
 			return lib, err
 		}
 	}
@@ -77,6 +61,29 @@ func (b *PythonBuilder) library(ctx context.Context, from sources) (library, err
 	}
 	lib.wheel = wheels[0]
 	return lib, nil
+}
+
+// makeLibrary builds a library into the folder out, unless somebody else just did.
+func (b *PythonBuilder) makeLibrary(ctx context.Context, build contextTree, out, hash string, pip pipSettings) error {
+	// Two services of a workspace are built at the same time, but their library once.
+	unlock, err := lockFile(ctx, filepath.Join(b.dir(), "library.lock"))
+	if err != nil {
+		return fmt.Errorf("wait for another build of it: %w", err)
+	}
+	defer unlock()
+	if exists(out) {
+		return nil
+	}
+	progress.Report(ctx, progress.Update{What: "build the Python library"})
+	dir, err := scratchDir(b.dir(), "library-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := build.write(dir); err != nil {
+		return err
+	}
+	return b.buildLibrary(ctx, dir, out, hash, pip)
 }
 
 // libraryFolder finds the workspace's library: the folder in python/ that is a package to install.

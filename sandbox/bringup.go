@@ -32,12 +32,15 @@ type bringUp struct {
 
 	// describe returns the cluster, once the network and the node image are known.
 	describe func() (*cluster.Cluster, error)
+	// builders returns the builders of services, once the workspace is read.
+	builders func() images.Builders
 
 	workspace  *workspace            // read
 	network    cluster.Network       // network
 	node       nodeimage.Choice      // node-image
 	rabbit     images.Choice         // broker-image
 	broker     broker.Broker         // broker
+	files      string                // what the workspace's files were like before they were read
 	sources    string                // build: the fingerprint of what is built
 	built      map[name.Tag]v1.Image // build; nil when what stands is up to date
 	loaded     bool                  // load
@@ -50,6 +53,7 @@ type bringUp struct {
 func newBringUp(s *session, opts UpOptions, f *feed) *bringUp {
 	b := &bringUp{session: s, opts: opts, feed: f, began: time.Now()}
 	b.describe = sync.OnceValues(b.newCluster)
+	b.builders = sync.OnceValue(b.newBuilders)
 	return b
 }
 
@@ -88,6 +92,13 @@ func (b *bringUp) run(ctx context.Context, p *plan) error {
 		return err
 	}
 	if b.cache, err = CacheDir(); err != nil {
+		return err
+	}
+	// Watched from before the workspace is read, so that no change is missed.
+	if err := b.session.setWatch(!b.opts.NoWatch, b.record.Workspace); err != nil {
+		return err
+	}
+	if b.files, err = filesState(b.record.Workspace); err != nil {
 		return err
 	}
 	if err := p.run(ctx); err != nil {

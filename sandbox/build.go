@@ -74,15 +74,20 @@ func (b *bringUp) lookAtNode(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// build is the phase "build".
-func (b *bringUp) build(ctx context.Context) (string, error) {
-	builders := images.Builders{
+// newBuilders returns those of all languages. They learn while they build: bringUp.builders keeps them for the reloads that
+// follow.
+func (b *bringUp) newBuilders() images.Builders {
+	return images.Builders{
 		Go: &images.GoBuilder{Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images")},
 		Python: &images.PythonBuilder{
 			Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images"), Docker: b.session.docker, Bases: b.thirdParty(),
 		},
 	}
-	built, err := builders.All(ctx, b.workspace.found.Services)
+}
+
+// build is the phase "build".
+func (b *bringUp) build(ctx context.Context) (string, error) {
+	built, err := b.builders().All(ctx, b.workspace.found.Services)
 	if err != nil {
 		return "", err
 	}

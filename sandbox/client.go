@@ -149,12 +149,13 @@ func (c *Client) Close() error { return c.conn.Close() }
 type UpOptions struct {
 	Strict     bool // warnings about the launch files are errors
 	NoScenario bool // leave out the scenario at the end
+	NoWatch    bool // don't reload on changes of the workspace's files
 }
 
 // Up brings the platform up, or joins the bring-up that is running, and shows its events. It returns what there is
 // when the platform is ready. Cancelling ctx stops only the showing: see [Client.CancelUp].
 func (c *Client) Up(ctx context.Context, opts UpOptions, show func(*control.Event)) (*Summary, error) {
-	stream, err := c.api.Up(ctx, &control.UpRequest{NoScenario: opts.NoScenario, Strict: opts.Strict, Environment: buildEnvironment()})
+	stream, err := c.api.Up(ctx, &control.UpRequest{NoScenario: opts.NoScenario, Strict: opts.Strict, NoWatch: opts.NoWatch, Environment: buildEnvironment()})
 	if err != nil {
 		return nil, told(err)
 	}
@@ -187,14 +188,36 @@ func (c *Client) CancelUp(ctx context.Context) (bool, error) {
 	return r.Running, nil
 }
 
+// Reload builds services anew, all when none is named, and brings what differs into the running platform. It shows what
+// comes of it, and returns an error when one of them isn't in the platform.
+func (c *Client) Reload(ctx context.Context, services []string, show func(*control.Event)) error {
+	stream, err := c.api.Reload(ctx, &control.ReloadRequest{Services: services})
+	if err != nil {
+		return told(err)
+	}
+	return showAll(stream.Recv, show)
+}
+
+// Await returns when every change of a file that was made before the call is in the running platform: of one service, or
+// of all when it is empty. It is an error if a change couldn't be brought there.
+func (c *Client) Await(ctx context.Context, service string) error {
+	_, err := c.api.Await(ctx, &control.AwaitRequest{Service: service})
+	return told(err)
+}
+
 // Events shows what happens in the session from now on, until ctx ends or the session does.
 func (c *Client) Events(ctx context.Context, show func(*control.Event)) error {
 	stream, err := c.api.Events(ctx, &control.EventsRequest{})
 	if err != nil {
 		return told(err)
 	}
+	return showAll(stream.Recv, show)
+}
+
+// showAll shows a stream's events to its end.
+func showAll(next func() (*control.Event, error), show func(*control.Event)) error {
 	for {
-		e, err := stream.Recv()
+		e, err := next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

@@ -48,6 +48,7 @@ func (f *feed) progress(phase string, u progress.Update) {
 func (f *feed) phase(name string, r PhaseReport) {
 	kind, ok := map[PhaseState]control.Event_Kind{
 		Running: control.Event_STARTED, Done: control.Event_DONE, Met: control.Event_MET, Failed: control.Event_FAILED,
+		Stopped: control.Event_STOPPED,
 	}[r.State]
 	if ok {
 		f.add(&control.Event{Kind: kind, Phase: name, Text: r.Text, Seconds: r.Seconds, Beside: r.Beside})

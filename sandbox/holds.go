@@ -20,7 +20,9 @@ type holds struct {
 	entryDone chan error
 	entryStop context.CancelFunc
 
-	ready *ready // nil until a bring-up came through
+	ready    *ready             // nil until a bring-up came through
+	reloader *reloader          // likewise
+	unwatch  context.CancelFunc // stops the watching of the workspace; nil while it isn't watched
 }
 
 // ready is what a bring-up leaves for those who ask the session later.
@@ -30,8 +32,24 @@ type ready struct {
 	client    *cluster.Client
 }
 
+// keepReady notes what a bring-up, or a reload, has left.
+func (s *session) keepReady(b *bringUp) (*ready, error) {
+	c, err := b.describe()
+	if err != nil {
+		return nil, err
+	}
+	r := &ready{workspace: b.workspace, cluster: c, client: b.client}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holds.ready = r
+	return r, nil
+}
+
 // close closes everything, the entry first: it dials Pods.
 func (h *holds) close() error {
+	if h.unwatch != nil {
+		h.unwatch()
+	}
 	err := h.closeEntry()
 	if h.store != nil {
 		err = errors.Join(err, h.store.Close())

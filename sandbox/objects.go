@@ -46,13 +46,15 @@ func literalEnv(container map[string]any, name string) string {
 // when the content moves, and the workload must be replaced all the same.
 const annotationImages = "dev.dynsandbox/images"
 
-// pinned returns the object with what makes a Deployment follow the content of its images, and never have two
-// Pods at once: each would have a consumer on the same queue, and messages would be lost to the one that ends.
-// digests are the images that stand on the node, by reference.
-func pinned(o cluster.Object, digests map[string]Image) (cluster.Object, error) {
-	if o.GetKind() != "Deployment" {
-		return o, nil
-	}
+// InPlace says of a workload that its Pods run the newest images though its template is older: they were restarted in
+// place. As long as the images stay, another template would only replace Pods that are right.
+type InPlace struct {
+	Hash       string `json:"hash"`       // of the images that its Pods run
+	Annotation string `json:"annotation"` // of its template
+}
+
+// imagesHash is a hash of the content of a workload's images. digests are the images that stand on the node, by reference.
+func imagesHash(o cluster.Object, digests map[string]Image) string {
 	var refs []string
 	for _, c := range containersOf(o) {
 		if ref, ok := c["image"].(string); ok {
@@ -64,13 +66,30 @@ func pinned(o cluster.Object, digests map[string]Image) (cluster.Object, error) 
 	for _, ref := range refs {
 		fmt.Fprintf(h, "%s %s\n", ref, digests[normalised(ref)].ID)
 	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// annotation is what a workload's template has for its images.
+func annotation(o cluster.Object, digests map[string]Image, standing map[string]InPlace) string {
+	hash := imagesHash(o, digests)
+	if s, ok := standing[o.ID()]; ok && s.Hash == hash {
+		return s.Annotation
+	}
+	return hash
+}
+
+// pinned returns the object with what makes a Deployment follow the content of its images, and never have two
+// Pods at once: each would have a consumer on the same queue, and messages would be lost to the one that ends.
+func pinned(o cluster.Object, record Record) (cluster.Object, error) {
+	if o.GetKind() != "Deployment" {
+		return o, nil
+	}
 	out := cluster.Object{Unstructured: o.DeepCopy(), Chart: o.Chart, Template: o.Template}
-	err := unstructured.SetNestedField(out.Object, hex.EncodeToString(h.Sum(nil))[:16], "spec", "template", "metadata", "annotations", annotationImages)
-	if err != nil {
+	hash := annotation(o, record.Images, record.InPlace)
+	if err := unstructured.SetNestedField(out.Object, hash, "spec", "template", "metadata", "annotations", annotationImages); err != nil {
 		return o, fmt.Errorf("annotate %s: %w", o.ID(), err)
 	}
-	err = unstructured.SetNestedMap(out.Object, map[string]any{"type": "Recreate"}, "spec", "strategy")
-	if err != nil {
+	if err := unstructured.SetNestedMap(out.Object, map[string]any{"type": "Recreate"}, "spec", "strategy"); err != nil {
 		return o, fmt.Errorf("set the strategy of %s: %w", o.ID(), err)
 	}
 	return out, nil

@@ -245,7 +245,7 @@ func (b *bringUp) deploy(ctx context.Context) (string, error) {
 func (b *bringUp) objects() ([]cluster.Object, error) {
 	objects := cluster.OutsideObjects(b.network)
 	for _, o := range b.workspace.rendered.Objects {
-		p, err := pinned(o, b.record.Images)
+		p, err := pinned(o, b.record)
 		if err != nil {
 			return nil, err
 		}

@@ -97,15 +97,19 @@ func chooseScenarios(workspace string, names []string) ([]*scenarios.Scenario, e
 			for _, sc := range own {
 				have = append(have, sc.Name)
 			}
-			hint := nearest.Hint(name, have)
-			if hint == "" {
-				hint = "there is " + strings.Join(have, ", ")
-			}
-			return nil, fmt.Errorf("no scenario %q; %s", name, hint)
+			return nil, fmt.Errorf("no scenario %q; %s", name, hint(name, have))
 		}
 		out = append(out, own[i])
 	}
 	return out, nil
+}
+
+// hint is the nearest of the names that there are, or all of them.
+func hint(name string, have []string) string {
+	if near := nearest.Hint(name, have); near != "" {
+		return near
+	}
+	return "there is " + strings.Join(have, ", ")
 }
 
 // workspaceScenarios returns the scenarios of the workspace, in the order of their files; one without the folder has

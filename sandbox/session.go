@@ -40,6 +40,9 @@ type session struct {
 
 	dialer atomic.Pointer[cluster.Client] // how the entry reaches the cluster that runs now
 
+	work    sync.Mutex   // held by who changes the platform: a bring-up, a reload
+	batches atomic.Int32 // of changed files, that wait or are under way
+
 	mu     sync.Mutex
 	up     *upRun // the last bring-up, or nil
 	holds  holds  // what the session keeps open
@@ -207,7 +210,7 @@ func (s *session) Hello(context.Context, *control.HelloRequest) (*control.HelloR
 // the workspace needs another.
 func (s *session) Up(req *control.UpRequest, stream control.Control_UpServer) error {
 	for {
-		run, begun := s.startUp(UpOptions{Strict: req.Strict, NoScenario: req.NoScenario}, req.Environment)
+		run, begun := s.startUp(UpOptions{Strict: req.Strict, NoScenario: req.NoScenario, NoWatch: req.NoWatch}, req.Environment)
 		if err := run.feed.follow(stream.Context(), 0, stream.Send); err != nil {
 			return err
 		}
@@ -240,6 +243,8 @@ func (s *session) startUp(opts UpOptions, environment map[string]string) (_ *upR
 		defer close(run.done)
 		defer run.feed.close()
 		defer cancel()
+		s.work.Lock()
+		defer s.work.Unlock()
 		if first {
 			if err := s.resume(ctx); err != nil {
 				s.log.Warn("what an earlier session held is not open yet", "error", s.scrub(err))
@@ -298,6 +303,32 @@ func (s *session) Fixtures(ctx context.Context, req *control.FixturesRequest) (*
 	}
 	b, err := json.Marshal(changes)
 	return &control.FixturesReply{Json: b}, err
+}
+
+// Reload implements the control API.
+func (s *session) Reload(req *control.ReloadRequest, stream control.Control_ReloadServer) error {
+	events := newFeed(s.events)
+	failure := make(chan error, 1)
+	go func() {
+		defer events.close()
+		failure <- s.reload(s.base, req.Services, events)
+	}()
+	if err := events.follow(stream.Context(), 0, stream.Send); err != nil {
+		return err
+	}
+	return failed(s.scrub(<-failure))
+}
+
+// Await implements the control API.
+func (s *session) Await(ctx context.Context, req *control.AwaitRequest) (*control.AwaitReply, error) {
+	r := s.reloader()
+	if r == nil {
+		return nil, failed(ErrNotReady)
+	}
+	if err := s.settled(ctx); err != nil {
+		return nil, failed(err)
+	}
+	return &control.AwaitReply{}, failed(s.reloader().problem(req.Service))
 }
 
 // Stop implements the control API: it answers, and then the process ends.

@@ -87,9 +87,10 @@ type Record struct {
 	BrokerPassword string `json:"brokerPassword"`
 
 	// What the last bring-up did, so that the next can tell whether anything changed.
-	Sources  string           `json:"sources,omitempty"` // fingerprint of the sources that the images were built from
-	Images   map[string]Image `json:"images,omitempty"`  // what was loaded, by the images' names on the node
-	Verified Verified         `json:"passed,omitzero"`   // the scenario that last passed
+	Sources  string             `json:"sources,omitempty"` // fingerprint of the sources that the images were built from
+	Images   map[string]Image   `json:"images,omitempty"`  // what was loaded, by the images' names on the node
+	InPlace  map[string]InPlace `json:"inPlace,omitempty"` // workloads whose Pods were restarted in place, by object
+	Verified Verified           `json:"passed,omitzero"`   // the scenario that last passed
 }
 
 // Verified says which scenario passed, and for what. As long as nothing changes it need not be run again.

@@ -41,6 +41,7 @@ type Status struct {
 	Agents    []string           `json:"agents,omitempty"` // online now
 	Endpoints []Endpoint         `json:"endpoints,omitempty"`
 	Parts     []Part             `json:"containers,omitempty"`
+	Refused   string             `json:"refused,omitempty"`   // why the last change of launch files or charts isn't in the platform
 	Unknown   []string           `json:"unknown,omitempty"`   // what couldn't be asked, and why
 	Omissions []cluster.Omission `json:"omissions,omitempty"` // what the charts have and the sandbox leaves out, with the reason
 	NotBuilt  []string           `json:"notBuilt,omitempty"`  // folders of the workspace that nothing refers to, and images without a folder
@@ -54,6 +55,7 @@ type ServiceStatus struct {
 	Newest   string   `json:"newest"`            // digest (image ID) of what the node has under that name
 	Running  []string `json:"running,omitempty"` // digests (image IDs) that its containers run; none for a service of Jobs
 	Stale    bool     `json:"stale"`             // a container runs something other than the newest
+	Refused  string   `json:"refused,omitempty"` // why the last change isn't in the platform: the compiler's lines, or a crash's log
 	Pods     int      `json:"pods"`
 }
 
@@ -158,6 +160,13 @@ func (s *session) status(ctx context.Context) (*Status, error) {
 	if status.Services, err = ready.services(short, record.Images); err != nil {
 		status.Unknown = append(status.Unknown, s.scrub(err).Error())
 	}
+	if r := s.reloader(); r != nil {
+		problems := r.problems()
+		status.Refused = problems[workspaceItself]
+		for i, svc := range status.Services {
+			status.Services[i].Refused = problems[svc.Name]
+		}
+	}
 	if status.State != StateStopped {
 		return status, nil
 	}
@@ -217,7 +226,7 @@ func (r *ready) services(ctx context.Context, loaded map[string]Image) ([]Servic
 				continue
 			}
 			for _, c := range pod.Status.ContainerStatuses {
-				if normalised(c.Image) != ref && !refersTo(pod, c.Name, ref) || c.State.Running == nil {
+				if !standsFor(c.Image, ref) && !refersTo(pod, c.Name, ref) || c.State.Running == nil {
 					continue
 				}
 				s.Pods++
@@ -235,12 +244,18 @@ func (r *ready) services(ctx context.Context, loaded map[string]Image) ([]Servic
 	return out, nil
 }
 
+// standsFor reports whether an image's name is a reference, or one that a reload gave to what the reference stands for.
+func standsFor(image, ref string) bool {
+	known := normalised(image)
+	return known == ref || strings.HasPrefix(known, ref[:strings.LastIndexByte(ref, ':')+1]+reloadTag)
+}
+
 // refersTo reports whether a Pod's container asked for an image by that reference: the status may show another
 // name of the same image.
 func refersTo(pod corev1.Pod, container, ref string) bool {
 	for _, c := range pod.Spec.Containers {
 		if c.Name == container {
-			return normalised(c.Image) == ref
+			return standsFor(c.Image, ref)
 		}
 	}
 	return false
@@ -298,6 +313,14 @@ func (s *Status) WriteText(w io.Writer) error {
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	for _, v := range s.Services {
+		if v.Refused != "" {
+			fmt.Fprintf(w, "refused    %s: %s\n", v.Name, strings.ReplaceAll(v.Refused, "\n", "\n           "))
+		}
+	}
+	if s.Refused != "" {
+		fmt.Fprintf(w, "refused    %s: %s\n", workspaceItself, strings.ReplaceAll(s.Refused, "\n", "\n           "))
 	}
 	for _, u := range s.Unknown {
 		fmt.Fprintf(w, "unknown    %s\n", u)

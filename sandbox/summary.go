@@ -25,15 +25,14 @@ type Summary struct {
 
 // summary leaves what the session keeps from this bring-up, and returns it.
 func (b *bringUp) summary() (Summary, error) {
-	c, err := b.describe()
+	r, err := b.session.keepReady(b)
 	if err != nil {
 		return Summary{}, err
 	}
-	r := &ready{workspace: b.workspace, cluster: c, client: b.client}
 	s := b.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.holds.ready = r
+	s.holds.reloader = newReloader(b)
 	sum := Summary{
 		Sandbox: s.state.Name, Workspace: b.workspace.dir, Seconds: time.Since(b.began).Seconds(),
 		Endpoints: endpoints(s.holds.entry, b.record, r), Phases: s.up.plan.report(),

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
 	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
@@ -116,7 +117,7 @@ func (b *Builder) build(ctx context.Context, ref string) error {
 // inEngine says whether the engine has an image of that name.
 func (b *Builder) inEngine(ctx context.Context, ref string) (bool, error) {
 	_, err := b.Docker.ImageInspect(ctx, ref)
-	if client.IsErrNotFound(err) {
+	if errdefs.IsNotFound(err) {
 		return false, nil
 	}
 	if err != nil {

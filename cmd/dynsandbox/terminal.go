@@ -93,6 +93,17 @@ func (s *screen) show(e *control.Event) {
 	case control.Event_FAILED:
 		s.drop(e.Phase)
 		s.line(" FAIL  %-14s %6.1f s", e.Phase, e.Seconds)
+	case control.Event_STOPPED:
+		s.drop(e.Phase)
+		s.line(" stop  %-14s %6.1f s  broken off", e.Phase, e.Seconds)
+	case control.Event_CHANGED:
+		s.line(" edit  %-14s %s", e.Service, strings.TrimSuffix(e.File+": "+e.Text, ": "))
+	case control.Event_BUILT, control.Event_LOADED:
+		s.line("  ...  %-14s %6.1f s  %s", e.Service, e.Seconds, e.Text)
+	case control.Event_RELOADED:
+		s.line("  ok   %-14s %6.1f s  %s", e.Service, e.Seconds, e.Text)
+	case control.Event_REFUSED:
+		s.line(" FAIL  %-14s %s", e.Service, strings.ReplaceAll(e.Text, "\n", "\n       "))
 	}
 	s.shared()
 }

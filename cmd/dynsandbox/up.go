@@ -71,6 +71,7 @@ stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C afte
 	f.IntVar(&settings.HTTPPort, "port", 0, "loopback port of the HTTP entry (default: 8080, or a free one)")
 	f.BoolVar(&opts.Strict, "strict", false, "refuse launch files that only have warnings")
 	f.BoolVar(&opts.NoScenario, "no-scenario", false, "leave out the scenario at the end")
+	f.BoolVar(&opts.NoWatch, "no-watch", false, "don't reload when the workspace's files change")
 	f.BoolVar(&attach, "attach", false, "stay, and show what happens in the session")
 	f.BoolVar(&dryRun, "dry-run", false, "check the workspace and say what would be brought up; change nothing")
 	g.outputFlag(c)

@@ -34,18 +34,31 @@ const (
 	Event_MET      Event_Kind = 4 // there was nothing to do
 	Event_FAILED   Event_Kind = 5 // text is the error
 	Event_READY    Event_Kind = 6 // the bring-up is complete; text holds the summary as JSON (Summary in package sandbox)
+	Event_STOPPED  Event_Kind = 7 // the phase was broken off, because another failed or somebody asked for it
+	// Of a reload: in service, or without one in what else the workspace has.
+	Event_CHANGED  Event_Kind = 8  // file was changed; text says how it goes into the service
+	Event_BUILT    Event_Kind = 9  // text says what came of it
+	Event_LOADED   Event_Kind = 10 // the nodes have it; text says how much was sent
+	Event_RELOADED Event_Kind = 11 // it runs; text says how it came to that; seconds since the change was seen
+	Event_REFUSED  Event_Kind = 12 // text is the error; what ran before runs on
 )
 
 // Enum value maps for Event_Kind.
 var (
 	Event_Kind_name = map[int32]string{
-		0: "NOTE",
-		1: "STARTED",
-		2: "PROGRESS",
-		3: "DONE",
-		4: "MET",
-		5: "FAILED",
-		6: "READY",
+		0:  "NOTE",
+		1:  "STARTED",
+		2:  "PROGRESS",
+		3:  "DONE",
+		4:  "MET",
+		5:  "FAILED",
+		6:  "READY",
+		7:  "STOPPED",
+		8:  "CHANGED",
+		9:  "BUILT",
+		10: "LOADED",
+		11: "RELOADED",
+		12: "REFUSED",
 	}
 	Event_Kind_value = map[string]int32{
 		"NOTE":     0,
@@ -55,6 +68,12 @@ var (
 		"MET":      4,
 		"FAILED":   5,
 		"READY":    6,
+		"STOPPED":  7,
+		"CHANGED":  8,
+		"BUILT":    9,
+		"LOADED":   10,
+		"RELOADED": 11,
+		"REFUSED":  12,
 	}
 )
 
@@ -89,6 +108,7 @@ type UpRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NoScenario    bool                   `protobuf:"varint,1,opt,name=no_scenario,json=noScenario,proto3" json:"no_scenario,omitempty"`                                                          // leave out the scenario that `up` ends with
 	Strict        bool                   `protobuf:"varint,2,opt,name=strict,proto3" json:"strict,omitempty"`                                                                                    // warnings about the launch files are errors
+	NoWatch       bool                   `protobuf:"varint,4,opt,name=no_watch,json=noWatch,proto3" json:"no_watch,omitempty"`                                                                   // don't reload on changes of the workspace
 	Environment   map[string]string      `protobuf:"bytes,3,rep,name=environment,proto3" json:"environment,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // the client's, as far as builds depend on it: proxies, mirrors, certificates
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -138,6 +158,13 @@ func (x *UpRequest) GetStrict() bool {
 	return false
 }
 
+func (x *UpRequest) GetNoWatch() bool {
+	if x != nil {
+		return x.NoWatch
+	}
+	return false
+}
+
 func (x *UpRequest) GetEnvironment() map[string]string {
 	if x != nil {
 		return x.Environment
@@ -157,6 +184,8 @@ type Event struct {
 	Seconds       float64                `protobuf:"fixed64,7,opt,name=seconds,proto3" json:"seconds,omitempty"`
 	UnixMs        int64                  `protobuf:"varint,8,opt,name=unix_ms,json=unixMs,proto3" json:"unix_ms,omitempty"` // when, in milliseconds since 1970
 	Beside        []string               `protobuf:"bytes,9,rep,name=beside,proto3" json:"beside,omitempty"`                // the phases that ran at the same time
+	Service       string                 `protobuf:"bytes,10,opt,name=service,proto3" json:"service,omitempty"`
+	File          string                 `protobuf:"bytes,11,opt,name=file,proto3" json:"file,omitempty"` // relative to the workspace
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -252,6 +281,20 @@ func (x *Event) GetBeside() []string {
 		return x.Beside
 	}
 	return nil
+}
+
+func (x *Event) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Event) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
 }
 
 type CancelRequest struct {
@@ -802,19 +845,144 @@ func (*EventsRequest) Descriptor() ([]byte, []int) {
 	return file_control_proto_rawDescGZIP(), []int{14}
 }
 
+type ReloadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Services      []string               `protobuf:"bytes,1,rep,name=services,proto3" json:"services,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReloadRequest) Reset() {
+	*x = ReloadRequest{}
+	mi := &file_control_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReloadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReloadRequest) ProtoMessage() {}
+
+func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
+func (*ReloadRequest) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ReloadRequest) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+type AwaitRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitRequest) Reset() {
+	*x = AwaitRequest{}
+	mi := &file_control_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitRequest) ProtoMessage() {}
+
+func (x *AwaitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitRequest.ProtoReflect.Descriptor instead.
+func (*AwaitRequest) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AwaitRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+type AwaitReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitReply) Reset() {
+	*x = AwaitReply{}
+	mi := &file_control_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitReply) ProtoMessage() {}
+
+func (x *AwaitReply) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitReply.ProtoReflect.Descriptor instead.
+func (*AwaitReply) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{17}
+}
+
 var File_control_proto protoreflect.FileDescriptor
 
 const file_control_proto_rawDesc = "" +
 	"\n" +
-	"\rcontrol.proto\x12\x15dynsandbox.control.v1\"\xd9\x01\n" +
+	"\rcontrol.proto\x12\x15dynsandbox.control.v1\"\xf4\x01\n" +
 	"\tUpRequest\x12\x1f\n" +
 	"\vno_scenario\x18\x01 \x01(\bR\n" +
 	"noScenario\x12\x16\n" +
-	"\x06strict\x18\x02 \x01(\bR\x06strict\x12S\n" +
+	"\x06strict\x18\x02 \x01(\bR\x06strict\x12\x19\n" +
+	"\bno_watch\x18\x04 \x01(\bR\anoWatch\x12S\n" +
 	"\venvironment\x18\x03 \x03(\v21.dynsandbox.control.v1.UpRequest.EnvironmentEntryR\venvironment\x1a>\n" +
 	"\x10EnvironmentEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc8\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc3\x03\n" +
 	"\x05Event\x125\n" +
 	"\x04kind\x18\x01 \x01(\x0e2!.dynsandbox.control.v1.Event.KindR\x04kind\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x12\n" +
@@ -824,7 +992,10 @@ const file_control_proto_rawDesc = "" +
 	"\x04unit\x18\x06 \x01(\tR\x04unit\x12\x18\n" +
 	"\aseconds\x18\a \x01(\x01R\aseconds\x12\x17\n" +
 	"\aunix_ms\x18\b \x01(\x03R\x06unixMs\x12\x16\n" +
-	"\x06beside\x18\t \x03(\tR\x06beside\"U\n" +
+	"\x06beside\x18\t \x03(\tR\x06beside\x12\x18\n" +
+	"\aservice\x18\n" +
+	" \x01(\tR\aservice\x12\x12\n" +
+	"\x04file\x18\v \x01(\tR\x04file\"\xa1\x01\n" +
 	"\x04Kind\x12\b\n" +
 	"\x04NOTE\x10\x00\x12\v\n" +
 	"\aSTARTED\x10\x01\x12\f\n" +
@@ -833,7 +1004,15 @@ const file_control_proto_rawDesc = "" +
 	"\x03MET\x10\x04\x12\n" +
 	"\n" +
 	"\x06FAILED\x10\x05\x12\t\n" +
-	"\x05READY\x10\x06\"\x0f\n" +
+	"\x05READY\x10\x06\x12\v\n" +
+	"\aSTOPPED\x10\a\x12\v\n" +
+	"\aCHANGED\x10\b\x12\t\n" +
+	"\x05BUILT\x10\t\x12\n" +
+	"\n" +
+	"\x06LOADED\x10\n" +
+	"\x12\f\n" +
+	"\bRELOADED\x10\v\x12\v\n" +
+	"\aREFUSED\x10\f\"\x0f\n" +
 	"\rCancelRequest\"'\n" +
 	"\vCancelReply\x12\x18\n" +
 	"\arunning\x18\x01 \x01(\bR\arunning\"\x0e\n" +
@@ -857,7 +1036,13 @@ const file_control_proto_rawDesc = "" +
 	"\x04json\x18\x01 \x01(\fR\x04json\"\r\n" +
 	"\vStopRequest\"\v\n" +
 	"\tStopReply\"\x0f\n" +
-	"\rEventsRequest2\x96\x05\n" +
+	"\rEventsRequest\"+\n" +
+	"\rReloadRequest\x12\x1a\n" +
+	"\bservices\x18\x01 \x03(\tR\bservices\"(\n" +
+	"\fAwaitRequest\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\"\f\n" +
+	"\n" +
+	"AwaitReply2\xb7\x06\n" +
 	"\aControl\x12O\n" +
 	"\x05Hello\x12#.dynsandbox.control.v1.HelloRequest\x1a!.dynsandbox.control.v1.HelloReply\x12F\n" +
 	"\x02Up\x12 .dynsandbox.control.v1.UpRequest\x1a\x1c.dynsandbox.control.v1.Event0\x01\x12R\n" +
@@ -866,7 +1051,9 @@ const file_control_proto_rawDesc = "" +
 	"\x06Replay\x12$.dynsandbox.control.v1.ReplayRequest\x1a\".dynsandbox.control.v1.ReplayReply\x12X\n" +
 	"\bFixtures\x12&.dynsandbox.control.v1.FixturesRequest\x1a$.dynsandbox.control.v1.FixturesReply\x12L\n" +
 	"\x04Stop\x12\".dynsandbox.control.v1.StopRequest\x1a .dynsandbox.control.v1.StopReply\x12N\n" +
-	"\x06Events\x12$.dynsandbox.control.v1.EventsRequest\x1a\x1c.dynsandbox.control.v1.Event0\x01B2Z0github.com/dynsandbox/dynsandbox/sandbox/controlb\x06proto3"
+	"\x06Events\x12$.dynsandbox.control.v1.EventsRequest\x1a\x1c.dynsandbox.control.v1.Event0\x01\x12N\n" +
+	"\x06Reload\x12$.dynsandbox.control.v1.ReloadRequest\x1a\x1c.dynsandbox.control.v1.Event0\x01\x12O\n" +
+	"\x05Await\x12#.dynsandbox.control.v1.AwaitRequest\x1a!.dynsandbox.control.v1.AwaitReplyB2Z0github.com/dynsandbox/dynsandbox/sandbox/controlb\x06proto3"
 
 var (
 	file_control_proto_rawDescOnce sync.Once
@@ -881,7 +1068,7 @@ func file_control_proto_rawDescGZIP() []byte {
 }
 
 var file_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_control_proto_goTypes = []any{
 	(Event_Kind)(0),         // 0: dynsandbox.control.v1.Event.Kind
 	(*UpRequest)(nil),       // 1: dynsandbox.control.v1.UpRequest
@@ -899,10 +1086,13 @@ var file_control_proto_goTypes = []any{
 	(*StopRequest)(nil),     // 13: dynsandbox.control.v1.StopRequest
 	(*StopReply)(nil),       // 14: dynsandbox.control.v1.StopReply
 	(*EventsRequest)(nil),   // 15: dynsandbox.control.v1.EventsRequest
-	nil,                     // 16: dynsandbox.control.v1.UpRequest.EnvironmentEntry
+	(*ReloadRequest)(nil),   // 16: dynsandbox.control.v1.ReloadRequest
+	(*AwaitRequest)(nil),    // 17: dynsandbox.control.v1.AwaitRequest
+	(*AwaitReply)(nil),      // 18: dynsandbox.control.v1.AwaitReply
+	nil,                     // 19: dynsandbox.control.v1.UpRequest.EnvironmentEntry
 }
 var file_control_proto_depIdxs = []int32{
-	16, // 0: dynsandbox.control.v1.UpRequest.environment:type_name -> dynsandbox.control.v1.UpRequest.EnvironmentEntry
+	19, // 0: dynsandbox.control.v1.UpRequest.environment:type_name -> dynsandbox.control.v1.UpRequest.EnvironmentEntry
 	0,  // 1: dynsandbox.control.v1.Event.kind:type_name -> dynsandbox.control.v1.Event.Kind
 	5,  // 2: dynsandbox.control.v1.Control.Hello:input_type -> dynsandbox.control.v1.HelloRequest
 	1,  // 3: dynsandbox.control.v1.Control.Up:input_type -> dynsandbox.control.v1.UpRequest
@@ -912,16 +1102,20 @@ var file_control_proto_depIdxs = []int32{
 	11, // 7: dynsandbox.control.v1.Control.Fixtures:input_type -> dynsandbox.control.v1.FixturesRequest
 	13, // 8: dynsandbox.control.v1.Control.Stop:input_type -> dynsandbox.control.v1.StopRequest
 	15, // 9: dynsandbox.control.v1.Control.Events:input_type -> dynsandbox.control.v1.EventsRequest
-	6,  // 10: dynsandbox.control.v1.Control.Hello:output_type -> dynsandbox.control.v1.HelloReply
-	2,  // 11: dynsandbox.control.v1.Control.Up:output_type -> dynsandbox.control.v1.Event
-	4,  // 12: dynsandbox.control.v1.Control.Cancel:output_type -> dynsandbox.control.v1.CancelReply
-	8,  // 13: dynsandbox.control.v1.Control.Status:output_type -> dynsandbox.control.v1.StatusReply
-	10, // 14: dynsandbox.control.v1.Control.Replay:output_type -> dynsandbox.control.v1.ReplayReply
-	12, // 15: dynsandbox.control.v1.Control.Fixtures:output_type -> dynsandbox.control.v1.FixturesReply
-	14, // 16: dynsandbox.control.v1.Control.Stop:output_type -> dynsandbox.control.v1.StopReply
-	2,  // 17: dynsandbox.control.v1.Control.Events:output_type -> dynsandbox.control.v1.Event
-	10, // [10:18] is the sub-list for method output_type
-	2,  // [2:10] is the sub-list for method input_type
+	16, // 10: dynsandbox.control.v1.Control.Reload:input_type -> dynsandbox.control.v1.ReloadRequest
+	17, // 11: dynsandbox.control.v1.Control.Await:input_type -> dynsandbox.control.v1.AwaitRequest
+	6,  // 12: dynsandbox.control.v1.Control.Hello:output_type -> dynsandbox.control.v1.HelloReply
+	2,  // 13: dynsandbox.control.v1.Control.Up:output_type -> dynsandbox.control.v1.Event
+	4,  // 14: dynsandbox.control.v1.Control.Cancel:output_type -> dynsandbox.control.v1.CancelReply
+	8,  // 15: dynsandbox.control.v1.Control.Status:output_type -> dynsandbox.control.v1.StatusReply
+	10, // 16: dynsandbox.control.v1.Control.Replay:output_type -> dynsandbox.control.v1.ReplayReply
+	12, // 17: dynsandbox.control.v1.Control.Fixtures:output_type -> dynsandbox.control.v1.FixturesReply
+	14, // 18: dynsandbox.control.v1.Control.Stop:output_type -> dynsandbox.control.v1.StopReply
+	2,  // 19: dynsandbox.control.v1.Control.Events:output_type -> dynsandbox.control.v1.Event
+	2,  // 20: dynsandbox.control.v1.Control.Reload:output_type -> dynsandbox.control.v1.Event
+	18, // 21: dynsandbox.control.v1.Control.Await:output_type -> dynsandbox.control.v1.AwaitReply
+	12, // [12:22] is the sub-list for method output_type
+	2,  // [2:12] is the sub-list for method input_type
 	2,  // [2:2] is the sub-list for extension type_name
 	2,  // [2:2] is the sub-list for extension extendee
 	0,  // [0:2] is the sub-list for field type_name
@@ -938,7 +1132,7 @@ func file_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

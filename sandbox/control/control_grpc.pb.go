@@ -30,6 +30,8 @@ const (
 	Control_Fixtures_FullMethodName = "/dynsandbox.control.v1.Control/Fixtures"
 	Control_Stop_FullMethodName     = "/dynsandbox.control.v1.Control/Stop"
 	Control_Events_FullMethodName   = "/dynsandbox.control.v1.Control/Events"
+	Control_Reload_FullMethodName   = "/dynsandbox.control.v1.Control/Reload"
+	Control_Await_FullMethodName    = "/dynsandbox.control.v1.Control/Await"
 )
 
 // ControlClient is the client API for Control service.
@@ -53,6 +55,12 @@ type ControlClient interface {
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopReply, error)
 	// Events streams what happens from now on, until the client goes.
 	Events(ctx context.Context, in *EventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Event], error)
+	// Reload builds services anew, from their sources as they are, and brings what differs into the running platform. The
+	// stream ends when that is done.
+	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Event], error)
+	// Await answers when every change of a file that was made before the call is in the running platform. It is an error
+	// if one couldn't be brought there.
+	Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (*AwaitReply, error)
 }
 
 type controlClient struct {
@@ -161,6 +169,35 @@ func (c *controlClient) Events(ctx context.Context, in *EventsRequest, opts ...g
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_EventsClient = grpc.ServerStreamingClient[Event]
 
+func (c *controlClient) Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Event], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[2], Control_Reload_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReloadRequest, Event]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_ReloadClient = grpc.ServerStreamingClient[Event]
+
+func (c *controlClient) Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (*AwaitReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AwaitReply)
+	err := c.cc.Invoke(ctx, Control_Await_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ControlServer is the server API for Control service.
 // All implementations must embed UnimplementedControlServer
 // for forward compatibility.
@@ -182,6 +219,12 @@ type ControlServer interface {
 	Stop(context.Context, *StopRequest) (*StopReply, error)
 	// Events streams what happens from now on, until the client goes.
 	Events(*EventsRequest, grpc.ServerStreamingServer[Event]) error
+	// Reload builds services anew, from their sources as they are, and brings what differs into the running platform. The
+	// stream ends when that is done.
+	Reload(*ReloadRequest, grpc.ServerStreamingServer[Event]) error
+	// Await answers when every change of a file that was made before the call is in the running platform. It is an error
+	// if one couldn't be brought there.
+	Await(context.Context, *AwaitRequest) (*AwaitReply, error)
 	mustEmbedUnimplementedControlServer()
 }
 
@@ -215,6 +258,12 @@ func (UnimplementedControlServer) Stop(context.Context, *StopRequest) (*StopRepl
 }
 func (UnimplementedControlServer) Events(*EventsRequest, grpc.ServerStreamingServer[Event]) error {
 	return status.Error(codes.Unimplemented, "method Events not implemented")
+}
+func (UnimplementedControlServer) Reload(*ReloadRequest, grpc.ServerStreamingServer[Event]) error {
+	return status.Error(codes.Unimplemented, "method Reload not implemented")
+}
+func (UnimplementedControlServer) Await(context.Context, *AwaitRequest) (*AwaitReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Await not implemented")
 }
 func (UnimplementedControlServer) mustEmbedUnimplementedControlServer() {}
 func (UnimplementedControlServer) testEmbeddedByValue()                 {}
@@ -367,6 +416,35 @@ func _Control_Events_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_EventsServer = grpc.ServerStreamingServer[Event]
 
+func _Control_Reload_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReloadRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).Reload(m, &grpc.GenericServerStream[ReloadRequest, Event]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_ReloadServer = grpc.ServerStreamingServer[Event]
+
+func _Control_Await_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AwaitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Await(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Await_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Await(ctx, req.(*AwaitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Control_ServiceDesc is the grpc.ServiceDesc for Control service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -398,6 +476,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Stop",
 			Handler:    _Control_Stop_Handler,
 		},
+		{
+			MethodName: "Await",
+			Handler:    _Control_Await_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -408,6 +490,11 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Events",
 			Handler:       _Control_Events_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Reload",
+			Handler:       _Control_Reload_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -102,7 +102,7 @@ func TestSessionKilled(t *testing.T) {
 func TestUpKilled(t *testing.T) {
 	for range kills(t) {
 		must(t, "down", "--purge")
-		cmd := exec.Command(binary, "up")
+		cmd := exec.Command(binary, "up", "--workspace", workspace)
 		cmd.Dir = root
 		cmd.Env = append(os.Environ(), "DYNSANDBOX_NAME="+sandboxName)
 		if err := cmd.Start(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,9 +22,10 @@ import (
 const sandboxName = "e2e"
 
 var (
-	root    string // of the repository
-	binary  string
-	summary upSummary // of the first bring-up
+	root      string // of the repository
+	binary    string
+	workspace string    // a copy of the reference platform, which tests may change
+	summary   upSummary // of the first bring-up
 )
 
 // upSummary is what `up -o json` prints, as far as the tests look at it.
@@ -71,6 +73,11 @@ func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Minute)
 	defer cancel()
 	keep := os.Getenv("DYNSANDBOX_E2E_KEEP") != ""
+	// Always at the same place, so that a second run finds what the compiler has cached.
+	workspace = filepath.Join(root, "bin", "e2e-platform")
+	if err := copyPlatform(); err != nil {
+		return complain(err)
+	}
 	if !keep {
 		if _, err := dynsandbox(ctx, "down", "--purge"); err != nil {
 			return complain(err)
@@ -81,6 +88,43 @@ func run(m *testing.M) int {
 		return complain(err)
 	}
 	return m.Run()
+}
+
+// copyPlatform makes the workspace anew, as it is in the repository.
+func copyPlatform() error {
+	if err := os.RemoveAll(workspace); err != nil {
+		return err
+	}
+	from := filepath.Join(root, "platform")
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(workspace, strings.TrimPrefix(path, from))
+		info, err := d.Info()
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") || d.Name() == "__pycache__"):
+			return fs.SkipDir // the tools' own
+		case d.IsDir():
+			return os.MkdirAll(to, 0o755)
+		case d.Type() == fs.ModeSymlink:
+			target, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(target, to)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(to, b, info.Mode().Perm()); err != nil {
+			return err
+		}
+		return os.Chtimes(to, info.ModTime(), info.ModTime())
+	})
 }
 
 func complain(err error) int {
@@ -105,7 +149,7 @@ func dynsandbox(ctx context.Context, args ...string) ([]byte, error) {
 
 // upInto runs up with its progress on the log, and decodes what it prints.
 func upInto(ctx context.Context, into *upSummary, args ...string) error {
-	cmd := exec.CommandContext(ctx, binary, append([]string{"up", "-o", "json"}, args...)...)
+	cmd := exec.CommandContext(ctx, binary, append([]string{"up", "-o", "json", "--workspace", workspace}, args...)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "DYNSANDBOX_NAME="+sandboxName)
 	cmd.Stderr = os.Stderr

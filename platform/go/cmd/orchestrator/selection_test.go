@@ -101,7 +101,7 @@ func TestJobName(t *testing.T) {
 			t.Errorf("jobName(%q) = %q, want it to match %s", user, got, want)
 		}
 	}
-	if jobName("a@x") == jobName("a@x") {
+	if one, other := jobName("a@x"), jobName("a@x"); one == other {
 		t.Error("two jobs of one user have the same name")
 	}
 }

@@ -18,17 +18,19 @@ func TestContextOfEqualFilesIsEqual(t *testing.T) {
 			change(src)
 		}
 		to := filepath.Join(t.TempDir(), "context")
-		if err := copyTree(src, to); err != nil {
-			t.Fatal(err)
-		}
+		tree := copyContext(t, src, to)
 		for _, name := range []string{"__pycache__", ".venv", "lib.egg-info"} {
 			if exists(filepath.Join(to, name)) {
 				t.Errorf("%s is in the context", name)
 			}
 		}
-		h, err := treeHash(to, "salt")
-		if err != nil {
+		h := tree.hash("salt")
+		copied := contextTree{}
+		if err := copied.addFolder(nil, to, "."); err != nil {
 			t.Fatal(err)
+		}
+		if copied.hash("salt") != h {
+			t.Error("the copy has another hash than what was copied")
 		}
 		return h
 	}
@@ -63,9 +65,7 @@ func TestContextFollowsLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := filepath.Join(t.TempDir(), "context")
-	if err := copyTree(src, to); err != nil {
-		t.Fatal(err)
-	}
+	copyContext(t, src, to)
 	if info, err := os.Lstat(filepath.Join(to, "data", "a.csv")); err != nil || !info.Mode().IsRegular() {
 		t.Errorf("the linked folder was not copied: %v", err)
 	}
@@ -76,9 +76,7 @@ func TestContextFollowsLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	to = filepath.Join(t.TempDir(), "context")
-	if err := copyTree(src, to); err != nil {
-		t.Fatalf("with a link to a folder above, and one to nowhere: %v", err)
-	}
+	copyContext(t, src, to) // with a link to a folder above, and one to nowhere
 	if left, err := os.ReadDir(to); err != nil || len(left) != 1 {
 		t.Errorf("got %v, error %v, want data alone", left, err)
 	}
@@ -92,17 +90,27 @@ func TestContextModesAreTheSameUnderAnyUmask(t *testing.T) {
 	}
 	to := filepath.Join(t.TempDir(), "context")
 	old := syscall.Umask(0o077)
-	err := copyTree(src, to)
-	if err == nil {
-		err = writeFile(filepath.Join(to, "Dockerfile"), []byte("FROM x"))
-	}
-	syscall.Umask(old)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]os.FileMode{"main.py": 0o644, "run.sh": 0o755, "data": 0o755, "data/a.csv": 0o644, "Dockerfile": 0o644} {
+	defer syscall.Umask(old)
+	copyContext(t, src, to)
+	for path, want := range map[string]os.FileMode{"main.py": 0o644, "run.sh": 0o755, "data": 0o755, "data/a.csv": 0o644} {
 		if info, err := os.Stat(filepath.Join(to, path)); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: got %v, error %v, want %v", path, info.Mode(), err, want)
 		}
 	}
+}
+
+// copyContext makes a context of a folder.
+func copyContext(t *testing.T, from, to string) contextTree {
+	t.Helper()
+	tree := contextTree{}
+	if err := tree.addFolder(nil, from, "."); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := tree.write(to); err != nil {
+		t.Fatal(err)
+	}
+	return tree
 }

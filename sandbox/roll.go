@@ -1,0 +1,222 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/images"
+)
+
+// reloadTag begins the tags under which reloads name images on the node, beside the names that the charts and agents
+// ask for: a container restarts in place only when its image's reference changes.
+const reloadTag = "dynsandbox-"
+
+// roll is one change of images on its way into the Pods that run them.
+type roll struct {
+	r         *reloader
+	node      cluster.Node
+	id        string              // what this roll's tags end with
+	refs      map[string]bool     // of all images that restart, and of those that changed; normalised
+	old       map[string]bool     // those of them that the node had before
+	workloads []rolled            // that restart
+	byRef     map[string][]string // workloads, for people, by reference
+}
+
+// rolled is a workload that restarts, with its containers' images.
+type rolled struct {
+	object     cluster.Object
+	containers map[string]string // normalised references
+}
+
+// newRoll finds out what has to restart for changed images: each workload that has one of them, with all of its containers
+// whose images are the workspace's.
+func newRoll(r *reloader, c *cluster.Cluster, changed map[name.Tag]v1.Image) *roll {
+	o := &roll{r: r, node: c.Node(), id: strconv.FormatInt(time.Now().UnixMilli(), 36), refs: map[string]bool{}, old: map[string]bool{}, byRef: map[string][]string{}}
+	for tag := range changed {
+		o.refs[images.Normalised(tag)] = true
+	}
+	ours := map[string]bool{}
+	for _, s := range r.bring.workspace.found.Services {
+		for _, ref := range s.Refs {
+			ours[images.Normalised(ref)] = true
+		}
+	}
+	for _, object := range r.bring.workspace.rendered.Objects {
+		if object.GetKind() != "Deployment" {
+			continue
+		}
+		w := rolled{object, map[string]string{}}
+		hit := false
+		for _, container := range containersOf(object) {
+			image, _ := container["image"].(string)
+			if ref := normalised(image); ours[ref] {
+				named, _ := container["name"].(string)
+				w.containers[named] = ref
+				_, isChanged := taggedAs(changed, ref)
+				hit = hit || isChanged
+			}
+		}
+		if !hit {
+			continue
+		}
+		o.workloads = append(o.workloads, w)
+		for _, ref := range w.containers {
+			o.refs[ref] = true
+			o.byRef[ref] = append(o.byRef[ref], object.GetNamespace()+"/"+object.GetName())
+		}
+	}
+	return o
+}
+
+func taggedAs(all map[name.Tag]v1.Image, ref string) (v1.Image, bool) {
+	for tag, img := range all {
+		if images.Normalised(tag) == ref {
+			return img, true
+		}
+	}
+	return nil, false
+}
+
+// as is a reference with this roll's tag.
+func (o *roll) as(ref, suffix string) string {
+	return ref[:strings.LastIndexByte(ref, ':')] + ":" + reloadTag + o.id + suffix
+}
+
+const before = "-before"
+
+// keepOld names what the node has now, so that it can be gone back to.
+func (o *roll) keepOld(ctx context.Context) error {
+	have, err := images.NodeImages(ctx, o.node)
+	if err != nil {
+		return err
+	}
+	tags := map[string]string{}
+	for ref := range o.refs {
+		if have[ref] != "" {
+			o.old[ref] = true
+			tags[o.as(ref, before)] = ref
+		}
+	}
+	return images.Retag(ctx, o.node, tags)
+}
+
+// restart has all workloads run what the references stand for now.
+func (o *roll) restart(ctx context.Context) error {
+	if len(o.workloads) == 0 {
+		return nil
+	}
+	tags := map[string]string{}
+	for _, w := range o.workloads {
+		for _, ref := range w.containers {
+			tags[o.as(ref, "")] = ref
+		}
+	}
+	if err := images.Retag(ctx, o.node, tags); err != nil {
+		return err
+	}
+	return o.swap(ctx, "")
+}
+
+// swap gives the workloads' Pods the images of this roll with a suffix, all at once.
+func (o *roll) swap(ctx context.Context, suffix string) error {
+	ctx, cancel := context.WithTimeout(ctx, restartLimit)
+	defer cancel()
+	var g errgroup.Group
+	for _, w := range o.workloads {
+		to := map[string]string{}
+		for container, ref := range w.containers {
+			to[container] = o.as(ref, suffix)
+		}
+		g.Go(func() error { return o.r.bring.client.SwapImages(ctx, w.object, to, suffix != before) })
+	}
+	return g.Wait()
+}
+
+// undo goes back to what was there before. It runs whatever became of ctx.
+func (o *roll) undo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartLimit)
+	defer cancel()
+	tags := map[string]string{}
+	for ref := range o.old {
+		tags[ref] = o.as(ref, before)
+	}
+	if err := images.Retag(ctx, o.node, tags); err != nil {
+		return fmt.Errorf("go back to the last good version: %w", err)
+	}
+	err := o.swap(ctx, before)
+	if err != nil {
+		err = fmt.Errorf("go back to the last good version: %w", err)
+	}
+	o.forgetOld(ctx)
+	return err
+}
+
+// done notes, for the bring-ups to come, that the workloads' Pods run the newest images though their templates are as
+// they were.
+func (o *roll) done(rec *Record, had map[string]Image) {
+	standing := maps.Clone(rec.InPlace)
+	if standing == nil {
+		standing = map[string]InPlace{}
+	}
+	for _, w := range o.workloads {
+		id := w.object.ID()
+		standing[id] = InPlace{Hash: imagesHash(w.object, rec.Images), Annotation: annotation(w.object, had, rec.InPlace)}
+	}
+	rec.InPlace = standing
+}
+
+// forgetOld removes the names of former reloads that no Pod uses. What they stood for is collected.
+func (o *roll) forgetOld(ctx context.Context) {
+	err := func() error {
+		have, err := images.NodeImages(ctx, o.node)
+		if err != nil {
+			return err
+		}
+		pods, err := o.r.bring.client.Clientset.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		used := map[string]bool{}
+		for _, p := range pods.Items {
+			for _, c := range p.Spec.Containers {
+				used[normalised(c.Image)] = true
+			}
+		}
+		var gone []string
+		for ref := range have {
+			if strings.Contains(ref, ":"+reloadTag) && !used[ref] {
+				gone = append(gone, ref)
+			}
+		}
+		return images.Untag(ctx, o.node, gone...)
+	}()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		o.r.session.log.Warn("names of former reloads stay on the node until the next", "error", err)
+	}
+}
+
+// said says how a service came into the platform.
+func (o *roll) said(s images.Service) string {
+	var where []string
+	for _, ref := range s.Refs {
+		where = append(where, o.byRef[images.Normalised(ref)]...)
+	}
+	slices.Sort(where)
+	where = slices.Compact(where)
+	if len(where) == 0 {
+		return "the next request runs it"
+	}
+	return "restarted in place: " + strings.Join(where, ", ")
+}
