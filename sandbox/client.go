@@ -152,7 +152,7 @@ type UpOptions struct {
 	NoWatch    bool // don't reload on changes of the workspace's files
 }
 
-// Up brings the platform up, or joins the bring-up that is running, and shows its events. It returns what there is
+// Up brings the platform up and shows its events; a bring-up that runs already is shown to its end first. It returns what there is
 // when the platform is ready. Cancelling ctx stops only the showing: see [Client.CancelUp].
 func (c *Client) Up(ctx context.Context, opts UpOptions, show func(*control.Event)) (*Summary, error) {
 	stream, err := c.api.Up(ctx, &control.UpRequest{NoScenario: opts.NoScenario, Strict: opts.Strict, NoWatch: opts.NoWatch, Environment: buildEnvironment()})

@@ -6,7 +6,7 @@
 // [Client.Fixtures] ask the session; [Down] stops the sandbox or removes it. The command line, in cmd/dynsandbox, does
 // just that and shows it.
 //
-// Inside, the bring-up is one visible slice of phases (bringup.go), each with a check and a do; plan.go runs them. The
+// Inside, the bring-up is one visible slice of phases (bringup.go), each with a do and, where it can tell that there is nothing to do, a check; plan.go runs them. The
 // work itself is done by the packages cluster, images, fixtures and scenarios, which don't know each other: this
 // package is where they meet.
 //

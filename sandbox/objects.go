@@ -72,10 +72,16 @@ func imagesHash(o cluster.Object, digests map[string]Image) string {
 // annotation is what a workload's template has for its images.
 func annotation(o cluster.Object, digests map[string]Image, standing map[string]InPlace) string {
 	hash := imagesHash(o, digests)
-	if s, ok := standing[o.ID()]; ok && s.Hash == hash {
+	s, ok := standing[o.ID()]
+	if !ok {
+		return hash
+	}
+	if s.Hash == hash {
 		return s.Annotation
 	}
-	return hash
+	// Not the plain hash: the template may have it already, from before the restart in place, and the Pods are others.
+	h := sha256.Sum256([]byte(hash + " " + s.Hash + " " + s.Annotation))
+	return hex.EncodeToString(h[:])[:16]
 }
 
 // pinned returns the object with what makes a Deployment follow the content of its images, and never have two

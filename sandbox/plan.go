@@ -11,8 +11,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
 
-// Phase is one part of a bring-up. A second bring-up (after Ctrl-C, a kill, a reboot) asks every phase
-// whether it is met and goes on at the first that isn't.
+// Phase is one part of a bring-up. A second bring-up (after Ctrl-C, a kill, a reboot) does only what isn't met.
 type Phase struct {
 	Name  string
 	Needs []string // names of phases; phases with no path between them run at the same time

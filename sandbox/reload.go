@@ -58,17 +58,11 @@ func (s *session) reload(ctx context.Context, services []string, events *feed) e
 	if r == nil {
 		return ErrNotReady
 	}
-	var known []string
-	for _, svc := range r.bring.workspace.found.Services {
-		known = append(known, svc.Name)
-	}
-	for _, name := range services {
-		if !slices.Contains(known, name) {
-			return fmt.Errorf("no service %q in the workspace; %s", name, hint(name, known))
-		}
+	if err := r.known(services...); err != nil {
+		return err
 	}
 	if len(services) == 0 {
-		services = known
+		services = r.serviceNames()
 	}
 	defer func(was *feed) { r.feed = was }(r.feed)
 	r.feed = events
@@ -84,11 +78,27 @@ func (s *session) reload(ctx context.Context, services []string, events *feed) e
 	return nil
 }
 
+func (r *reloader) serviceNames() []string {
+	var names []string
+	for _, svc := range r.bring.workspace.found.Services {
+		names = append(names, svc.Name)
+	}
+	return names
+}
+
+// known returns an error for a name that isn't one of the services'; "" stands for all.
+func (r *reloader) known(services ...string) error {
+	have := r.serviceNames()
+	for _, name := range services {
+		if name != "" && !slices.Contains(have, name) {
+			return fmt.Errorf("no service %q in the workspace; %s", name, hint(name, have))
+		}
+	}
+	return nil
+}
+
 // files brings changed files into the platform. since is when the first of them was seen.
 func (r *reloader) files(ctx context.Context, files []string, since time.Time) {
-	if state, err := filesState(r.bring.workspace.dir); err == nil {
-		r.seen = state
-	}
 	if r.concernsWorkspace(files) {
 		r.workspace(ctx, files, since)
 		r.dependents = nil
@@ -144,6 +154,7 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 	if err != nil {
 		r.session.log.Warn("the next bring-up builds everything again", "error", err)
 	}
+	// What the fingerprint stands for is noted below only when all services were built: it takes in files of the others.
 	built, err := r.bring.builders().All(ctx, waiting)
 	if err != nil {
 		r.refuseBuild(waiting, built, err)
@@ -160,7 +171,7 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 		}
 		return
 	}
-	if len(r.waiting()) == 0 && sources != "" {
+	if len(waiting) == len(r.bring.workspace.found.Services) && len(r.waiting()) == 0 && sources != "" {
 		r.remember(func(rec *Record) { rec.Sources = sources })
 	}
 }
@@ -186,10 +197,11 @@ func (r *reloader) install(ctx context.Context, built []images.Built, since time
 		}
 		return nil
 	}
-	roll := newRoll(r, c, changed)
+	roll := newRoll(r, c, changed, record)
 	if err := roll.keepOld(ctx); err != nil {
 		return err
 	}
+	r.remember(roll.begin)
 	report, err := images.Load(ctx, c.Node(), changed)
 	if err != nil {
 		return errors.Join(err, roll.undo(ctx))
@@ -200,12 +212,11 @@ func (r *reloader) install(ctx context.Context, built []images.Built, since time
 		return errors.Join(err, roll.undo(ctx))
 	}
 	r.remember(func(rec *Record) {
-		had := rec.Images
-		rec.Images = maps.Clone(had)
+		rec.Images = maps.Clone(roll.before.Images)
 		for _, l := range report.Images {
 			rec.Images[l.Ref] = Image{Digest: l.Digest, ID: l.ConfigDigest}
 		}
-		roll.done(rec, had)
+		roll.done(rec)
 	})
 	for _, b := range built {
 		r.done(b.Service.Name, since, roll.said(b.Service))

@@ -44,6 +44,12 @@ func TestAnnotationOfAWorkloadRestartedInPlace(t *testing.T) {
 	if annotation(o, third, standing) == original {
 		t.Error("images that were never restarted in place keep the annotation")
 	}
+	if annotation(o, first, standing) == original {
+		t.Error("images that were gone back to keep the annotation, though the Pods run others")
+	}
+	if unfinished := map[string]InPlace{o.ID(): {Annotation: original}}; annotation(o, first, unfinished) == original || annotation(o, second, unfinished) == original {
+		t.Error("a restart that was broken off keeps the annotation")
+	}
 }
 
 func TestStandsFor(t *testing.T) {

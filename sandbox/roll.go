@@ -32,6 +32,8 @@ type roll struct {
 	old       map[string]bool     // those of them that the node had before
 	workloads []rolled            // that restart
 	byRef     map[string][]string // workloads, for people, by reference
+	before    Record              // what was known of the images before
+	swapped   bool                // Pods may have this roll's images
 }
 
 // rolled is a workload that restarts, with its containers' images.
@@ -42,8 +44,8 @@ type rolled struct {
 
 // newRoll finds out what has to restart for changed images: each workload that has one of them, with all of its containers
 // whose images are the workspace's.
-func newRoll(r *reloader, c *cluster.Cluster, changed map[name.Tag]v1.Image) *roll {
-	o := &roll{r: r, node: c.Node(), id: strconv.FormatInt(time.Now().UnixMilli(), 36), refs: map[string]bool{}, old: map[string]bool{}, byRef: map[string][]string{}}
+func newRoll(r *reloader, c *cluster.Cluster, changed map[name.Tag]v1.Image, record Record) *roll {
+	o := &roll{r: r, node: c.Node(), before: record, id: strconv.FormatInt(time.Now().UnixMilli(), 36), refs: map[string]bool{}, old: map[string]bool{}, byRef: map[string][]string{}}
 	for tag := range changed {
 		o.refs[images.Normalised(tag)] = true
 	}
@@ -126,6 +128,7 @@ func (o *roll) restart(ctx context.Context) error {
 	if err := images.Retag(ctx, o.node, tags); err != nil {
 		return err
 	}
+	o.swapped = true
 	return o.swap(ctx, "")
 }
 
@@ -155,24 +158,39 @@ func (o *roll) undo(ctx context.Context) error {
 	if err := images.Retag(ctx, o.node, tags); err != nil {
 		return fmt.Errorf("go back to the last good version: %w", err)
 	}
-	err := o.swap(ctx, before)
-	if err != nil {
-		err = fmt.Errorf("go back to the last good version: %w", err)
+	if o.swapped {
+		if err := o.swap(ctx, before); err != nil {
+			return fmt.Errorf("go back to the last good version: %w", err)
+		}
 	}
+	o.r.remember(func(rec *Record) { rec.Images, rec.InPlace = o.before.Images, o.before.InPlace })
 	o.forgetOld(ctx)
-	return err
+	return nil
+}
+
+// begin notes that nothing is known of the images and of what the workloads' Pods run until the roll is done or undone: a
+// bring-up after a session that was killed in between loads them and replaces the Pods.
+func (o *roll) begin(rec *Record) {
+	rec.Images = maps.Clone(o.before.Images)
+	for ref := range o.refs {
+		delete(rec.Images, ref)
+	}
+	o.note(rec, func(cluster.Object) string { return "" })
 }
 
 // done notes, for the bring-ups to come, that the workloads' Pods run the newest images though their templates are as
 // they were.
-func (o *roll) done(rec *Record, had map[string]Image) {
-	standing := maps.Clone(rec.InPlace)
+func (o *roll) done(rec *Record) {
+	o.note(rec, func(w cluster.Object) string { return imagesHash(w, rec.Images) })
+}
+
+func (o *roll) note(rec *Record, hash func(cluster.Object) string) {
+	standing := maps.Clone(o.before.InPlace)
 	if standing == nil {
 		standing = map[string]InPlace{}
 	}
 	for _, w := range o.workloads {
-		id := w.object.ID()
-		standing[id] = InPlace{Hash: imagesHash(w.object, rec.Images), Annotation: annotation(w.object, had, rec.InPlace)}
+		standing[w.object.ID()] = InPlace{Hash: hash(w.object), Annotation: annotation(w.object, o.before.Images, o.before.InPlace)}
 	}
 	rec.InPlace = standing
 }

@@ -117,6 +117,8 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 	if up != nil {
 		<-up.done // its context has ended with ours
 	}
+	s.work.Lock() // so has that of a reload, which leaves the platform as it was
+	defer s.work.Unlock()
 	s.events.close()
 	// A client that doesn't read, or a request that takes its time, keeps nobody.
 	defer time.AfterFunc(goodbye, server.Stop).Stop()
@@ -324,6 +326,9 @@ func (s *session) Await(ctx context.Context, req *control.AwaitRequest) (*contro
 	r := s.reloader()
 	if r == nil {
 		return nil, failed(ErrNotReady)
+	}
+	if err := r.known(req.Service); err != nil {
+		return nil, failed(err)
 	}
 	if err := s.settled(ctx); err != nil {
 		return nil, failed(err)

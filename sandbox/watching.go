@@ -35,8 +35,12 @@ func (s *session) watchWorkspace(ctx context.Context, workspace string) error {
 	go func() {
 		for b := range batches {
 			s.batches.Add(1)
+			state, err := filesState(workspace) // what changes from now on is in another batch
 			s.work.Lock()
-			if r := s.reloader(); r != nil {
+			if r := s.reloader(); r != nil && ctx.Err() == nil {
+				if err == nil {
+					r.seen = state
+				}
 				r.files(ctx, b.Files, b.First)
 			}
 			s.batches.Add(-1)

@@ -17,9 +17,9 @@ func newDown(g *global) *cobra.Command {
 		Long: `down stops the session process, the cluster and the broker. Everything stays as it is on disk: a later up
 resumes with the same data.
 
-With --purge it removes the sandbox: its containers with their volumes, its network, its images and its state
-folder, found by their labels, and nothing else. What is shared by all sandboxes and slow to make (the node image,
-bases, build caches) stays: see node-image rm.`,
+With --purge it removes the sandbox: its containers with their volumes, its network and its state folder,
+found by their labels, and nothing else. What is shared by sandboxes and slow to make (the node image, bases, services'
+images, build caches) stays: see node-image rm.`,
 		Example: `  dynsandbox down
   dynsandbox down --purge
   dynsandbox down --purge --name upstream -o json`,

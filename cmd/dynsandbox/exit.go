@@ -39,7 +39,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &usage), fault.AsInvalids(err) != nil:
 		return exitUsage
-	case errors.Is(err, sandbox.ErrNoSandbox), errors.Is(err, sandbox.ErrNoSession):
+	case errors.Is(err, sandbox.ErrNoSandbox), errors.Is(err, sandbox.ErrNoSession), errors.Is(err, sandbox.ErrNotReady):
 		return exitNoSandbox
 	}
 	return exitFailed

@@ -11,7 +11,7 @@ import (
 // the packages can be used by programs that have no command line.
 func hints(err error) []string {
 	switch {
-	case errors.Is(err, sandbox.ErrNoSession), errors.Is(err, sandbox.ErrNoSandbox):
+	case errors.Is(err, sandbox.ErrNoSession), errors.Is(err, sandbox.ErrNoSandbox), errors.Is(err, sandbox.ErrNotReady):
 		return []string{"dynsandbox up brings the sandbox up, or back"}
 	case errors.Is(err, sandbox.ErrNoWorkspace):
 		return []string{"go into a DYNAMOS checkout, or name one: dynsandbox up --workspace DIR"}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // edit replaces text in a file of the workspace, waits until that is what runs, and takes it back at the test's end.
@@ -40,21 +41,27 @@ func refusal(t *testing.T, agent string) string {
 	t.Helper()
 	var env map[string]string
 	mustJSON(t, &env, "env")
-	req, err := http.NewRequest(http.MethodPost, env["DYNSANDBOX_URL"]+"/agent/v1/sqlDataRequest/"+agent, strings.NewReader("{}"))
-	if err != nil {
-		t.Fatal(err)
+	// The cluster may learn of a Pod that is ready again a moment later than its kubelet.
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		req, err := http.NewRequest(http.MethodPost, env["DYNSANDBOX_URL"]+"/agent/v1/sqlDataRequest/"+agent, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = agent + "." + agent + ".localhost"
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != http.StatusBadGateway || time.Now().After(deadline) {
+			return strings.TrimSpace(string(body))
+		}
 	}
-	req.Host = agent + "." + agent + ".localhost"
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(string(body))
 }
 
 // A saved file of a long-running service is what runs, in the same Pods.

@@ -53,10 +53,11 @@ func TestUpAgainChangesNothing(t *testing.T) {
 	t.Logf("a second up: %.2f s over all phases", total)
 }
 
-// podNames are the platform's long-running Pods, with their UIDs: a replaced one would differ.
+// podNames are the platform's long-running Pods, with their UIDs: a replaced one would differ. Those of other tests are in
+// the namespace default.
 func podNames(t *testing.T) string {
 	t.Helper()
-	return kubectl(t, "", "get", "pods", "-A", "-l", "!batch.kubernetes.io/job-name", "--sort-by=.metadata.name",
+	return kubectl(t, "", "get", "pods", "-A", "-l", "!batch.kubernetes.io/job-name", "--field-selector=metadata.namespace!=default", "--sort-by=.metadata.name",
 		"-o", `jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}/{.metadata.uid}{"\n"}{end}`)
 }
 
