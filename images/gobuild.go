@@ -26,6 +26,7 @@ import (
 type GoBuilder struct {
 	Workspace string // its module is in the folder go
 	Cache     string // folder for binaries
+	Offline   bool   // use no network: modules that aren't on this machine are an error
 }
 
 var _ Builder = (*GoBuilder)(nil)
@@ -42,6 +43,11 @@ func (b *GoBuilder) Build(ctx context.Context, svc Service) (v1.Image, error) {
 // BuildAll builds several services with one run of the compiler, which shares their common packages and keeps all
 // cores busy. When one doesn't compile, none is returned: the error is a *fault.Exec with the compiler's output whole.
 func (b *GoBuilder) BuildAll(ctx context.Context, services []Service) ([]Built, error) {
+	if dir, err := b.bundled(services); err != nil {
+		return nil, err
+	} else if dir != "" {
+		return b.images(services, dir)
+	}
 	out, err := b.outDir()
 	if err != nil {
 		return nil, err
@@ -66,23 +72,29 @@ func (b *GoBuilder) BuildAll(ctx context.Context, services []Service) ([]Built, 
 	began := time.Now()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = filepath.Join(b.Workspace, "go")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOTOOLCHAIN=local")
+	cmd.Env = b.environ()
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
 		return nil, &fault.Exec{Argv: argv, Tail: strings.TrimSpace(output.String()), Err: cmp.Or(ctx.Err(), err)}
 	}
+	built, err := b.images(services, out)
+	for i := range built {
+		built[i].Took = time.Since(began)
+	}
+	return built, err
+}
+
+// images makes the images of the services whose binaries are in a folder.
+func (b *GoBuilder) images(services []Service, dir string) ([]Built, error) {
 	built := make([]Built, len(services))
 	for i, s := range services {
-		img, err := b.image(s.Name, filepath.Join(out, filepath.Base(s.Dir)))
+		img, err := b.image(s.Name, filepath.Join(dir, filepath.Base(s.Dir)))
 		if err != nil {
 			return nil, fmt.Errorf("make image of %s: %w", s.Name, err)
 		}
 		built[i] = Built{Service: s, Image: img}
-	}
-	for i := range built {
-		built[i].Took = time.Since(began)
 	}
 	return built, nil
 }

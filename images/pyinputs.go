@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/docker/docker/api/types/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -20,12 +21,14 @@ type pythonInputs struct {
 	context contextTree
 	shared  contextTree // the part of the context that is not from the service's folder
 	bases   map[string]v1.Config
+	lib     library
 }
 
 // sources are what a build's result depends on beside the files in its context.
 type sources struct {
 	base   string            // the image that the services' packages are installed in
-	images map[string]string // IDs of all images that the Dockerfile names, by what names them
+	images map[string]string // identities of all images that the Dockerfile names, by what names them
+	chosen []Choice          // these images
 	pip    pipSettings
 }
 
@@ -38,6 +41,12 @@ func (s sources) salt(args ...string) []string {
 
 // hash tells inputs apart.
 func (in pythonInputs) hash() string { return in.context.hash(in.from.salt(fmt.Sprint(in.args))...) }
+
+// anywhere tells inputs apart on whichever machine they are: it leaves out where that gets its packages.
+func (in pythonInputs) anywhere() string {
+	in.from.pip = pipSettings{}
+	return in.hash()
+}
 
 // inputs finds what goes into a service's image, and makes of it what isn't there: a stand-in, the library's wheel.
 func (b *PythonBuilder) inputs(ctx context.Context, svc Service) (in pythonInputs, err error) {
@@ -54,19 +63,19 @@ func (b *PythonBuilder) inputs(ctx context.Context, svc Service) (in pythonInput
 		if err != nil {
 			return "", err
 		}
-		in.from.images[ref] = c.ID
-		in.bases[c.Ref], err = b.config(ctx, c)
+		in.from.chosen = append(in.from.chosen, c)
+		base, err := b.look(ctx, c)
+		in.from.images[ref], in.bases[c.Ref] = base.identity, base.config
 		return c.Ref, err
-	}, pipMounts(in.from.pip))
+	}, pipMounts)
 	if err != nil {
 		return in, fmt.Errorf("%s: %w", path, err)
 	}
 	in.from.base = base
-	lib, err := b.library(ctx, in.from)
-	if err != nil {
+	if in.lib, err = b.library(ctx, in.from); err != nil {
 		return in, fmt.Errorf("python library: %w", err)
 	}
-	if err := b.fillContext(&in, svc, content, lib); err != nil {
+	if err := b.fillContext(&in, svc, content, in.lib); err != nil {
 		return in, fmt.Errorf("look through the sources: %w", err)
 	}
 	return in, nil
@@ -118,7 +127,7 @@ type pythonMemory struct {
 	mu      sync.Mutex
 	pip     pipSettings
 	pipFrom string               // the state of what pip's settings were read from
-	configs map[string]v1.Config // of images, by ID
+	bases   map[string]baseImage // by ID
 }
 
 // pipSettings are the machine's, read anew only when they may have changed: pip takes half a second to tell them.
@@ -136,26 +145,42 @@ func (m *pythonMemory) pipSettings(ctx context.Context) (pipSettings, error) {
 	return s, err
 }
 
-// config is an image's configuration.
-func (b *PythonBuilder) config(ctx context.Context, c Choice) (v1.Config, error) {
+// baseImage is what a build depends on of an image that it begins with.
+type baseImage struct {
+	identity string
+	config   v1.Config
+}
+
+// look inspects an image of the engine.
+func (b *PythonBuilder) look(ctx context.Context, c Choice) (baseImage, error) {
 	b.memory.mu.Lock()
-	config, ok := b.memory.configs[c.ID]
+	known, ok := b.memory.bases[c.ID]
 	b.memory.mu.Unlock()
 	if ok {
-		return config, nil
+		return known, nil
 	}
 	info, err := b.Docker.ImageInspect(ctx, c.Ref)
 	if err != nil {
-		return config, fmt.Errorf("inspect image %s: %w", c.Ref, err)
+		return baseImage{}, fmt.Errorf("inspect image %s: %w", c.Ref, err)
 	}
-	if config, err = imageConfig(info); err != nil {
-		return config, fmt.Errorf("image %s: %w", c.Ref, err)
+	var found baseImage
+	if found.config, err = imageConfig(info); err != nil {
+		return baseImage{}, fmt.Errorf("image %s: %w", c.Ref, err)
 	}
+	found.identity = identify(info, found.config)
 	b.memory.mu.Lock()
 	defer b.memory.mu.Unlock()
-	if b.memory.configs == nil {
-		b.memory.configs = map[string]v1.Config{}
+	if b.memory.bases == nil {
+		b.memory.bases = map[string]baseImage{}
 	}
-	b.memory.configs[c.ID] = config
-	return config, nil
+	b.memory.bases[c.ID] = found
+	return found, nil
+}
+
+// identify tells images apart by what is in them. Their IDs are another thing in every kind of the engine's stores.
+func identify(info image.InspectResponse, config v1.Config) string {
+	if len(info.RootFS.Layers) == 0 {
+		return info.ID
+	}
+	return textHash(fmt.Sprintf("%q %q %q %q", info.RootFS.Layers, config.Env, config.User, config.WorkingDir))
 }
