@@ -78,7 +78,7 @@ func (b *bringUp) lookAtNode(ctx context.Context) (bool, error) {
 // follow.
 func (b *bringUp) newBuilders() images.Builders {
 	return images.Builders{
-		Go: &images.GoBuilder{Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images")},
+		Go: &images.GoBuilder{Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images"), Offline: b.record.Offline},
 		Python: &images.PythonBuilder{
 			Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images"), Docker: b.session.docker, Bases: b.thirdParty(),
 		},
