@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -108,6 +109,7 @@ func (b *GoBuilder) Lacks(ctx context.Context, services []Service) ([]Lack, erro
 			lacks = append(lacks, Lack{Kind: LackGo, Name: path + "@" + version, Why: "a Go module that the services import"})
 		}
 	}
+	slices.SortFunc(lacks, func(a, b Lack) int { return strings.Compare(a.Name, b.Name) })
 	return lacks, nil
 }
 
