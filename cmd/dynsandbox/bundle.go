@@ -121,13 +121,13 @@ func (l loaded) WriteText(w io.Writer) error {
 		_, err := fmt.Fprintln(w, "nothing to do: all of it is on this machine")
 		return err
 	}
-	new := map[string]bool{}
+	fresh := map[string]bool{}
 	for _, name := range l.Loaded {
-		new[name] = true
+		fresh[name] = true
 	}
 	files := len(l.Loaded)
 	for _, img := range l.Bundle.Images {
-		if new[img.Ref] {
+		if fresh[img.Ref] {
 			fmt.Fprintf(w, "loaded %s\n", img.Ref)
 			files--
 		}

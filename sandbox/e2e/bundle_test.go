@@ -15,7 +15,7 @@ func TestBundle(t *testing.T) {
 		Images []struct{ Role, Name, Ref string }
 		Files  []struct{ Role, Name, Path string }
 	}
-	mustJSON(t, &made, "bundle", "create", file, "--workspace", workspace, "-o", "json")
+	mustJSON(t, &made, "bundle", "create", file, "--workspace", workspace)
 	have := map[string]bool{}
 	for _, i := range made.Images {
 		have[i.Role+" "+i.Name] = true
@@ -26,7 +26,7 @@ func TestBundle(t *testing.T) {
 	var status struct {
 		Services []struct{ Name string }
 	}
-	mustJSON(t, &status, "status", "-o", "json")
+	mustJSON(t, &status, "status")
 	if len(status.Services) == 0 {
 		t.Fatal("status knows no services")
 	}
@@ -45,7 +45,7 @@ func TestBundle(t *testing.T) {
 
 	var loaded struct{ Loaded []string }
 	for range 2 {
-		mustJSON(t, &loaded, "bundle", "load", file, "-o", "json")
+		mustJSON(t, &loaded, "bundle", "load", file)
 	}
 	if len(loaded.Loaded) > 0 {
 		t.Errorf("the second load brought %q", loaded.Loaded)
