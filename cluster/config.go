@@ -89,7 +89,10 @@ func (c Config) kindConfig(static bool, q Quirks) *v1alpha4.Cluster {
 
 	clusterPatch := "kind: ClusterConfiguration\n" +
 		"encryptionAlgorithm: ECDSA-P256\n" + // RSA keys take seconds to make on two cores
-		"etcd:\n  local:\n    extraArgs:\n    - name: unsafe-no-fsync\n      value: \"true\"\n"
+		"etcd:\n  local:\n    extraArgs:\n    - name: unsafe-no-fsync\n      value: \"true\"\n" +
+		// There is one of each. With an election, one that comes back waits until the lease that it held itself runs out.
+		"controllerManager:\n  extraArgs:\n  - name: leader-elect\n    value: \"false\"\n" +
+		"scheduler:\n  extraArgs:\n  - name: leader-elect\n    value: \"false\"\n"
 	if static {
 		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: filepath.Join(c.StateDir, "admission"), ContainerPath: nodeAdmissionDir, Readonly: true})
 		clusterPatch += "apiServer:\n" +
