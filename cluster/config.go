@@ -77,9 +77,7 @@ func (c Config) kindConfig(static bool, q Quirks) *v1alpha4.Cluster {
 	if c.LaunchDir != "" {
 		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: c.LaunchDir, ContainerPath: nodeLaunchDir})
 	}
-	if q.kubeletUnit() != nil {
-		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: filepath.Join(c.StateDir, kubeletUnitFile), ContainerPath: nodeKubeletUnit, Readonly: true})
-	}
+	node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: filepath.Join(c.StateDir, kubeletUnitFile), ContainerPath: nodeKubeletUnit, Readonly: true})
 
 	// The crash back-off's cap is 1 s, so that a typo in a service costs seconds. Images that were loaded belong
 	// to every Pod, even where a pull was tried first: NeverVerify.

@@ -95,10 +95,8 @@ func (c *Cluster) writeFiles(made record, d design) error {
 			return err
 		}
 	}
-	if unit := d.quirks.kubeletUnit(); unit != nil {
-		if err := os.WriteFile(filepath.Join(c.cfg.StateDir, kubeletUnitFile), unit, 0o644); err != nil {
-			return fmt.Errorf("write the kubelet's drop-in: %w", err)
-		}
+	if err := os.WriteFile(filepath.Join(c.cfg.StateDir, kubeletUnitFile), kubeletUnit, 0o644); err != nil {
+		return fmt.Errorf("write the kubelet's drop-in: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(c.cfg.StateDir, "kind.yaml"), d.kind, 0o600); err != nil {
 		return fmt.Errorf("write kind configuration: %w", err)

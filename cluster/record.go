@@ -109,7 +109,7 @@ func (c *Cluster) design(ctx context.Context, kubernetes string) (design, error)
 		return d, err
 	}
 	h := sha256.New()
-	for _, part := range [][]byte{d.kind, policies, d.quirks.kubeletUnit()} {
+	for _, part := range [][]byte{d.kind, policies, kubeletUnit} {
 		fmt.Fprintf(h, "%d:", len(part))
 		h.Write(part)
 	}
