@@ -31,19 +31,10 @@ type GoBuilder struct {
 
 var _ Builder = (*GoBuilder)(nil)
 
-// Build builds one service.
-func (b *GoBuilder) Build(ctx context.Context, svc Service) (v1.Image, error) {
-	built, err := b.BuildAll(ctx, []Service{svc})
-	if err != nil {
-		return nil, err
-	}
-	return built[0].Image, nil
-}
-
-// BuildAll builds several services with one run of the compiler, which shares their common packages and keeps all
+// Build builds services with one run of the compiler, which shares their common packages and keeps all
 // cores busy. When that fails, each is built by itself: those without a mistake are returned, together with a
 // *[BuildError] for each cause, which holds a *fault.Exec with the compiler's output whole.
-func (b *GoBuilder) BuildAll(ctx context.Context, services []Service) ([]Built, error) {
+func (b *GoBuilder) Build(ctx context.Context, services ...Service) ([]Built, error) {
 	out, err := b.outDir()
 	if err != nil {
 		return nil, err

@@ -43,7 +43,8 @@ func digestsOf(t *testing.T, built []Built) map[string]v1.Hash {
 func TestGoImagesAreReproducible(t *testing.T) {
 	t.Parallel()
 	workspace, services := goWorkspace(t)
-	b := Builders{Go: &GoBuilder{Workspace: workspace, Cache: t.TempDir()}}
+	compiler := &GoBuilder{Workspace: workspace, Cache: t.TempDir()}
+	b := Builders{Go: compiler}
 	first, err := b.All(t.Context(), services)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +53,7 @@ func TestGoImagesAreReproducible(t *testing.T) {
 	if len(before) != 2 || before["one"] == before["two"] {
 		t.Fatalf("got digests %v", before)
 	}
-	b.Go.Cache = t.TempDir()
+	compiler.Cache = t.TempDir()
 	again, err := b.All(t.Context(), services)
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +130,7 @@ func TestCompilerErrorsComeBackWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := GoBuilder{Workspace: workspace, Cache: t.TempDir()}
-	_, err := b.BuildAll(t.Context(), services)
+	_, err := b.Build(t.Context(), services...)
 	var failed *fault.Exec
 	if !errors.As(err, &failed) {
 		t.Fatalf("got error %v", err)
@@ -193,11 +194,11 @@ func TestGoBuildsOfOneWorkspaceWaitForEachOther(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := b.BuildAll(ctx, services); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "wait for another build") {
+	if _, err := b.Build(ctx, services...); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "wait for another build") {
 		t.Errorf("while another one builds: got error %v", err)
 	}
 	unlock()
-	if _, err := b.BuildAll(t.Context(), services); err != nil {
+	if _, err := b.Build(t.Context(), services...); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 }

@@ -45,9 +45,7 @@ type PythonBuilder struct {
 	memory pythonMemory
 }
 
-var _ Builder = (*PythonBuilder)(nil)
-
-// Build builds one service.
+// Build builds one service: several are built by a [Limited].
 func (b *PythonBuilder) Build(ctx context.Context, svc Service) (v1.Image, error) {
 	img, err := b.build(ctx, svc)
 	for range 2 { // somebody is still writing

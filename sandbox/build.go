@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -77,12 +78,21 @@ func (b *bringUp) lookAtNode(ctx context.Context) (bool, error) {
 // newBuilders returns those of all languages. They learn while they build: bringUp.builders keeps them for the reloads that
 // follow.
 func (b *bringUp) newBuilders() images.Builders {
-	return images.Builders{
-		Go: &images.GoBuilder{Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images")},
-		Python: &images.PythonBuilder{
-			Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images"), Docker: b.session.docker, Bases: b.thirdParty(),
-		},
+	dir, cache := b.workspace.dir, filepath.Join(b.cache, "images")
+	python := &images.PythonBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker, Bases: b.thirdParty()}
+	builders := images.Builders{
+		images.Go:     &images.Cached{Builder: &images.GoBuilder{Workspace: dir, Cache: cache}, Key: images.GoKey(dir)},
+		images.Python: images.Limited{Each: python.Build},
 	}
+	for language, builder := range builders {
+		builders[language] = images.Recorded{Builder: builder, Note: b.noteBuild}
+	}
+	return builders
+}
+
+// noteBuild writes a build to the session's log.
+func (b *bringUp) noteBuild(services []string, took time.Duration, err error) {
+	b.session.log.Info("built", "services", services, "seconds", took.Seconds(), "error", b.session.scrub(err))
 }
 
 // build is the phase "build".
