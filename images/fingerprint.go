@@ -29,10 +29,10 @@ type sourceTree struct {
 
 // Fingerprint tells two states of everything that a workspace's images are made of apart, in milliseconds: it reads no
 // sources, asks no engine, and runs only `go env`. While it stays, a build would make the images that it made before,
-// unless somebody pulled a newer base image into the engine.
-func Fingerprint(workspace string) (string, error) {
+// unless somebody pulled a newer base image into the engine. settings are those of the builders.
+func Fingerprint(workspace string, settings ...string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %s %s\n", builderRevision, runtime.GOARCH, goSettings(filepath.Join(workspace, "go")))
+	fmt.Fprintf(h, "%d %s %q %s\n", builderRevision, runtime.GOARCH, settings, goSettings(filepath.Join(workspace, "go")))
 	for _, p := range debianPythons {
 		fmt.Fprintf(h, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
 	}

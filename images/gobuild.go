@@ -27,6 +27,7 @@ import (
 type GoBuilder struct {
 	Workspace string // its module is in the folder go
 	Cache     string // folder for binaries
+	Debug     bool   // for a debugger: nothing optimised away, and with the tables that it reads
 }
 
 var _ Builder = (*GoBuilder)(nil)
@@ -74,9 +75,12 @@ func (b *GoBuilder) Build(ctx context.Context, services ...Service) ([]Built, er
 
 // compile runs the compiler once for services, and leaves their binaries in the folder out.
 func (b *GoBuilder) compile(ctx context.Context, out string, services ...Service) error {
-	argv := []string{"go", "build", "-trimpath", "-buildvcs=false",
-		// No DWARF: it makes up a third of a binary, and panics keep their traces without it.
-		"-ldflags=-w",
+	// No DWARF: it makes up a third of a binary, and panics keep their traces without it.
+	flags := "-ldflags=-w"
+	if b.Debug {
+		flags = "-gcflags=all=-N -l"
+	}
+	argv := []string{"go", "build", "-trimpath", "-buildvcs=false", flags,
 		// A folder that exists: the binaries get their packages' names, and those that are up to date are not linked again.
 		"-o", out + string(filepath.Separator)}
 	for _, s := range services {

@@ -3,6 +3,7 @@ package images
 import (
 	"archive/tar"
 	"context"
+	"debug/elf"
 	"errors"
 	"io"
 	"os"
@@ -138,6 +139,38 @@ func TestCompilerErrorsComeBackWhole(t *testing.T) {
 	for _, line := range []string{"cmd/two/main.go:4:2: undefined: undefined", "cmd/two/main.go:12:2: undefined: undefined"} {
 		if !strings.Contains(failed.Tail, line) {
 			t.Errorf("%q is not in\n%s", line, failed.Tail)
+		}
+	}
+}
+
+// A debugger needs the tables that are left out otherwise, and functions that are called.
+func TestGoBuildsForADebugger(t *testing.T) {
+	t.Parallel()
+	workspace, services := goWorkspace(t)
+	cache := t.TempDir()
+	var before v1.Hash
+	for _, debug := range []bool{false, true} {
+		b := GoBuilder{Workspace: workspace, Cache: cache, Debug: debug}
+		built, err := b.Build(t.Context(), services[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := b.outDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		binary, err := elf.Open(filepath.Join(out, "one"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer binary.Close()
+		if _, err := binary.DWARF(); (err == nil) != debug {
+			t.Errorf("debug %t: reading the tables for a debugger: %v", debug, err)
+		}
+		if after := digestsOf(t, built)["one"]; after == before {
+			t.Error("the image for a debugger is the other one")
+		} else {
+			before = after
 		}
 	}
 }

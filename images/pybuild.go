@@ -40,7 +40,8 @@ type PythonBuilder struct {
 	Workspace string
 	Cache     string // folder for wheels and layers
 	Docker    client.APIClient
-	Bases     *ThirdParty // finds what FROM names
+	Bases     *ThirdParty       // finds what FROM names
+	Args      map[string]string // of the build, beside those that the workspace's Makefile gives
 
 	memory pythonMemory
 }

@@ -90,11 +90,10 @@ func (b *PythonBuilder) fillContext(in *pythonInputs, svc Service, dockerfile []
 	if err := in.context.addFolder(known, filepath.Join(b.Workspace, svc.Dir), "."); err != nil {
 		return err
 	}
-	in.args = map[string]string{
-		"NAME": svc.Name,
-		// For Dockerfiles that keep pip's cache out of their image: here it is a mount, which is in no image anyway.
-		"PIP_NO_CACHE_DIR": "",
-	}
+	// For Dockerfiles that keep pip's cache out of their image: here it is a mount, which is in no image anyway.
+	in.args = map[string]string{"PIP_NO_CACHE_DIR": ""}
+	maps.Copy(in.args, b.Args)
+	in.args["NAME"] = svc.Name
 	if lib.wheel != "" {
 		in.args["WHEEL_NAME"] = filepath.Base(lib.wheel)
 		if err := in.shared.addFile(known, lib.wheel, in.args["WHEEL_NAME"]); err != nil {

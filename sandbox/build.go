@@ -3,7 +3,9 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +44,7 @@ func (b *bringUp) sourcesStand(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	var err error
-	if b.sources, err = images.Fingerprint(b.workspace.dir); err != nil || b.sources != b.record.Sources {
+	if b.sources, err = images.Fingerprint(b.workspace.dir, b.record.buildSettings()...); err != nil || b.sources != b.record.Sources {
 		return false, err
 	}
 	stands, err := b.lookAtNode(ctx)
@@ -79,15 +81,24 @@ func (b *bringUp) lookAtNode(ctx context.Context) (bool, error) {
 // follow.
 func (b *bringUp) newBuilders() images.Builders {
 	dir, cache := b.workspace.dir, filepath.Join(b.cache, "images")
-	python := &images.PythonBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker, Bases: b.thirdParty()}
+	python := &images.PythonBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker, Bases: b.thirdParty(), Args: b.record.BuildArgs}
 	builders := images.Builders{
-		images.Go:     &images.Cached{Builder: &images.GoBuilder{Workspace: dir, Cache: cache}, Key: images.GoKey(dir)},
+		images.Go:     &images.Cached{Builder: &images.GoBuilder{Workspace: dir, Cache: cache, Debug: b.record.Debug}, Key: images.GoKey(dir)},
 		images.Python: images.Limited{Each: python.Build},
 	}
 	for language, builder := range builders {
 		builders[language] = images.Recorded{Builder: builder, Note: b.noteBuild}
 	}
 	return builders
+}
+
+// buildSettings are those of the user's that change what the builders make.
+func (r Record) buildSettings() []string {
+	settings := []string{fmt.Sprintf("debug=%t", r.Debug)}
+	for _, key := range slices.Sorted(maps.Keys(r.BuildArgs)) {
+		settings = append(settings, key+"="+r.BuildArgs[key])
+	}
+	return settings
 }
 
 // noteBuild writes a build to the session's log.

@@ -150,7 +150,7 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 	if len(waiting) == 0 {
 		return
 	}
-	sources, err := images.Fingerprint(r.bring.workspace.dir)
+	sources, err := images.Fingerprint(r.bring.workspace.dir, r.bring.record.buildSettings()...)
 	if err != nil {
 		r.session.log.Warn("the next bring-up builds everything again", "error", err)
 	}
