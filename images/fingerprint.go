@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -37,12 +40,45 @@ func Fingerprint(workspace string, settings ...string) (string, error) {
 		fmt.Fprintf(h, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
 	}
 	fmt.Fprintf(h, "%s", pipState())
-	for _, tree := range sourceTrees {
+	trees, err := builtTrees(workspace, h)
+	if err != nil {
+		return "", err
+	}
+	for _, tree := range trees {
 		if err := hashTree(h, workspace, tree); err != nil {
 			return "", err
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// builtTrees returns the source trees of a workspace's own layout, and the folders of services in other languages. h takes
+// in how the services are built.
+func builtTrees(workspace string, h io.Writer) ([]sourceTree, error) {
+	trees := slices.Clone(sourceTrees)
+	folders, _, err := serviceFolders(workspace)
+	for _, name := range slices.Sorted(maps.Keys(folders)) {
+		svc := folders[name]
+		fmt.Fprintf(h, "%s %s\n", svc.Dir, svc.Language)
+		if svc.Language == Go || svc.Language == Python {
+			continue
+		}
+		skip, err := leftOut(workspace, svc)
+		if err != nil { // what is wrong in it is for the build to tell
+			skip = skipInContext
+		}
+		i := slices.IndexFunc(trees, func(t sourceTree) bool { return within(svc.Dir, t.dir) })
+		if i < 0 {
+			trees = append(trees, sourceTree{svc.Dir, skip})
+			continue
+		}
+		outer := trees[i].skip
+		trees[i].skip = func(rel string) bool {
+			inner, inside := strings.CutPrefix(path.Join(sourceTrees[i].dir, filepath.ToSlash(rel)), svc.Dir+"/")
+			return outer(rel) || inside && skip(inner)
+		}
+	}
+	return trees, err
 }
 
 // GoKey is a [Cached]'s key for the Go services of a workspace: the state of its module and of the compiler's settings.

@@ -81,10 +81,14 @@ func (b *bringUp) lookAtNode(ctx context.Context) (bool, error) {
 // follow.
 func (b *bringUp) newBuilders() images.Builders {
 	dir, cache := b.workspace.dir, filepath.Join(b.cache, "images")
-	python := &images.PythonBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker, Bases: b.thirdParty(), Args: b.record.BuildArgs}
+	dockerfiles := &images.DockerfileBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker, Bases: b.thirdParty(), Args: b.record.BuildArgs}
+	python := &images.PythonBuilder{DockerfileBuilder: dockerfiles}
+	commands := &images.CommandBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker}
 	builders := images.Builders{
-		images.Go:     &images.Cached{Builder: &images.GoBuilder{Workspace: dir, Cache: cache, Debug: b.record.Debug}, Key: images.GoKey(dir)},
-		images.Python: images.Limited{Each: python.Build},
+		images.Go:         &images.Cached{Builder: &images.GoBuilder{Workspace: dir, Cache: cache, Debug: b.record.Debug}, Key: images.GoKey(dir)},
+		images.Python:     images.Limited{Each: python.Build},
+		images.Dockerfile: images.Limited{Each: dockerfiles.Build},
+		images.Command:    images.Limited{Each: commands.Build},
 	}
 	for language, builder := range builders {
 		builders[language] = images.Recorded{Builder: builder, Note: b.noteBuild}
