@@ -3,8 +3,11 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -41,7 +44,7 @@ func (b *bringUp) sourcesStand(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	var err error
-	if b.sources, err = images.Fingerprint(b.workspace.dir); err != nil || b.sources != b.record.Sources {
+	if b.sources, err = images.Fingerprint(b.workspace.dir, b.record.buildSettings()...); err != nil || b.sources != b.record.Sources {
 		return false, err
 	}
 	stands, err := b.lookAtNode(ctx)
@@ -77,12 +80,34 @@ func (b *bringUp) lookAtNode(ctx context.Context) (bool, error) {
 // newBuilders returns those of all languages. They learn while they build: bringUp.builders keeps them for the reloads that
 // follow.
 func (b *bringUp) newBuilders() images.Builders {
-	return images.Builders{
-		Go: &images.GoBuilder{Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images")},
-		Python: &images.PythonBuilder{
-			Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images"), Docker: b.session.docker, Bases: b.thirdParty(),
-		},
+	dir, cache := b.workspace.dir, filepath.Join(b.cache, "images")
+	dockerfiles := &images.DockerfileBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker, Bases: b.thirdParty(), Args: b.record.BuildArgs}
+	python := &images.PythonBuilder{DockerfileBuilder: dockerfiles}
+	commands := &images.CommandBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker}
+	builders := images.Builders{
+		images.Go:         &images.Cached{Builder: &images.GoBuilder{Workspace: dir, Cache: cache, Debug: b.record.Debug}, Key: images.GoKey(dir)},
+		images.Python:     images.Limited{Each: python.Build},
+		images.Dockerfile: images.Limited{Each: dockerfiles.Build},
+		images.Command:    images.Limited{Each: commands.Build},
 	}
+	for language, builder := range builders {
+		builders[language] = images.Recorded{Builder: builder, Note: b.noteBuild}
+	}
+	return builders
+}
+
+// buildSettings are those of the user's that change what the builders make.
+func (r Record) buildSettings() []string {
+	settings := []string{fmt.Sprintf("debug=%t", r.Debug)}
+	for _, key := range slices.Sorted(maps.Keys(r.BuildArgs)) {
+		settings = append(settings, key+"="+r.BuildArgs[key])
+	}
+	return settings
+}
+
+// noteBuild writes a build to the session's log.
+func (b *bringUp) noteBuild(services []string, took time.Duration, err error) {
+	b.session.log.Info("built", "services", services, "seconds", took.Seconds(), "error", b.session.scrub(err))
 }
 
 // build is the phase "build".

@@ -13,7 +13,9 @@ type Settings struct {
 	Workspace string  // default: the one that the current folder lies in
 	NodeImage *string // "" is the default: what kind pins, or one built here
 	Offline   *bool
-	HTTPPort  int // default: 8080, or a free one
+	Debug     *bool             // Go services are built for a debugger
+	BuildArgs map[string]string // of Dockerfiles; an empty one takes all of them back
+	HTTPPort  int               // default: 8080, or a free one
 }
 
 // Configure records how the sandbox is made: on the first call everything is chosen, later only what is asked for
@@ -41,6 +43,12 @@ func (r *Record) set(sandbox string, want Settings, dir string) error {
 	}
 	if want.Offline != nil {
 		r.Offline = *want.Offline
+	}
+	if want.Debug != nil {
+		r.Debug = *want.Debug
+	}
+	if want.BuildArgs != nil {
+		r.BuildArgs = want.BuildArgs
 	}
 	if want.HTTPPort != 0 {
 		r.HTTPPort, r.PortAsked = want.HTTPPort, true

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -51,11 +52,18 @@ func TestConfigureChoosesOnceAndKeeps(t *testing.T) {
 	if r, _ := st.Read(); !r.Offline || r.NodeImage != image || r.HTTPPort != 9000 || !r.PortAsked {
 		t.Errorf("what was asked for isn't there: %+v", r.NodeImage)
 	}
-	none := ""
-	if err := Configure(st, Settings{Offline: &no, NodeImage: &none}, dir); err != nil {
+	if err := Configure(st, Settings{Debug: &yes, BuildArgs: map[string]string{"LEVEL": "9"}}, dir); err != nil {
 		t.Fatal(err)
 	}
-	if r, _ := st.Read(); r.Offline || r.NodeImage != "" || r.HTTPPort != 9000 {
+	debugged, _ := st.Read()
+	if got := debugged.buildSettings(); !slices.Equal(got, []string{"debug=true", "LEVEL=9"}) || !debugged.Offline {
+		t.Errorf("settings of builds: %q", got)
+	}
+	none := ""
+	if err := Configure(st, Settings{Offline: &no, NodeImage: &none, Debug: &no, BuildArgs: map[string]string{}}, dir); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := st.Read(); r.Offline || r.Debug || len(r.BuildArgs) > 0 || r.NodeImage != "" || r.HTTPPort != 9000 {
 		t.Error("a setting can't be taken back")
 	}
 }

@@ -150,7 +150,7 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 	if len(waiting) == 0 {
 		return
 	}
-	sources, err := images.Fingerprint(r.bring.workspace.dir)
+	sources, err := images.Fingerprint(r.bring.workspace.dir, r.bring.record.buildSettings()...)
 	if err != nil {
 		r.session.log.Warn("the next bring-up builds everything again", "error", err)
 	}
@@ -314,13 +314,16 @@ func (r *reloader) newServices(ctx context.Context, before, now *workspace) erro
 	return r.install(ctx, built, time.Now())
 }
 
-// concernsWorkspace reports whether files change what a workspace consists of: its launch files, its charts, or the folder
-// of a service that something refers to and that was missing.
+// concernsWorkspace reports whether files change what a workspace consists of: its launch files, its charts, how a
+// service is built, or the folder of a service that something refers to and that was missing.
 func (r *reloader) concernsWorkspace(files []string) bool {
 	for _, f := range files {
 		if strings.HasPrefix(f, chartsDir+"/") || strings.HasPrefix(f, launchFilesDir+"/") {
 			return true
 		}
+	}
+	if changed, err := images.BuiltOtherwise(r.bring.workspace.dir, r.bring.workspace.found.Services); err == nil && changed {
+		return true
 	}
 	for _, m := range r.bring.workspace.found.Missing {
 		for _, f := range files {

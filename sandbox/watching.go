@@ -15,14 +15,15 @@ import (
 	"github.com/dynsandbox/dynsandbox/sandbox/watch"
 )
 
-// watchedFolders are those of a workspace whose files end up in the running platform.
-var watchedFolders = []string{"go", "python", "proto-files", chartsDir, "configuration"}
-
 // watchWorkspace brings every change of the workspace's files into the platform, from now on and until ctx ends.
 // Changes made while a bring-up runs are looked at after it.
 func (s *session) watchWorkspace(ctx context.Context, workspace string) error {
 	note := func(line string) { s.events.add(&control.Event{Kind: control.Event_NOTE, Text: line}) }
-	cfg := watch.Config{Root: workspace, Folders: watchedFolders, Log: note}
+	folders, err := images.SourceFolders(workspace)
+	if err != nil {
+		return err
+	}
+	cfg := watch.Config{Root: workspace, Folders: append(folders, chartsDir, "configuration"), Log: note}
 	batches, err := watch.Watch(ctx, cfg)
 	if limit := (*watch.LimitError)(nil); errors.As(err, &limit) {
 		note(limit.Error() + "; until then the files are looked at every second")
