@@ -38,7 +38,8 @@ type Builders struct {
 }
 
 // All builds services: all Go ones with one run of the compiler, first, and Python ones beside it, as many at once as
-// there are cores. On error it returns what was built nevertheless, and all errors.
+// there are cores. On error it returns what was built nevertheless,
+// and all errors: [ErrorsByService] tells them apart.
 func (b Builders) All(ctx context.Context, services []Service) ([]Built, error) {
 	var goServices, others []Service
 	for _, s := range services {
@@ -62,13 +63,16 @@ func (b Builders) All(ctx context.Context, services []Service) ([]Built, error) 
 	for i, s := range others {
 		g.Go(func() error {
 			if s.Language != Python {
-				errs[i] = fmt.Errorf("build %s: no builder for language %q", s.Name, s.Language)
+				errs[i] = &BuildError{Services: []string{s.Name}, Err: fmt.Errorf("no builder for language %q", s.Language)}
 				return nil
 			}
 			began := time.Now()
 			progress.Report(ctx, progress.Update{What: "build " + s.Name})
 			img, err := b.Python.Build(ctx, s)
-			built[i], errs[i] = Built{s, img, time.Since(began)}, err
+			if err != nil {
+				errs[i] = &BuildError{Services: []string{s.Name}, Err: err}
+			}
+			built[i] = Built{s, img, time.Since(began)}
 			return nil
 		})
 	}
@@ -87,4 +91,12 @@ func Tagged(built []Built) map[name.Tag]v1.Image {
 		}
 	}
 	return m
+}
+
+func serviceNames(services []Service) []string {
+	names := make([]string, len(services))
+	for i, s := range services {
+		names[i] = s.Name
+	}
+	return names
 }

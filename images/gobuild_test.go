@@ -139,9 +139,42 @@ func TestCompilerErrorsComeBackWhole(t *testing.T) {
 			t.Errorf("%q is not in\n%s", line, failed.Tail)
 		}
 	}
-	// What compiles is built all the same when it is asked for alone.
-	if _, err := b.Build(t.Context(), services[0]); err != nil {
-		t.Errorf("build of the service without a mistake: %v", err)
+}
+
+func TestAMistakeInOneGoServiceDoesNotHoldBackOthers(t *testing.T) {
+	t.Parallel()
+	workspace, services := goWorkspace(t)
+	writeFile(t, filepath.Join(workspace, "go/cmd/three/main.go"), "package main\n\nimport \"example.test/w/pkg\"\n\nfunc main() { pkg.Say() }\n")
+	writeFile(t, filepath.Join(workspace, "go/cmd/four/main.go"), "package main\n\nimport \"example.test/w/pkg\"\n\nfunc main() { pkg.Say() }\n")
+	writeFile(t, filepath.Join(workspace, "go/pkg/pkg.go"), "package pkg\n\nfunc Say() { missing() }\n")
+	services = append(services, Service{Name: "three", Dir: "go/cmd/three", Language: Go}, Service{Name: "four", Dir: "go/cmd/four", Language: Go})
+	for name, mistake := range map[string]string{
+		"a name that isn't declared": "package main\n\nfunc main() { unknown() }\n",
+		// The go command gives up before it compiles anything.
+		"an import that isn't there": "package main\n\nimport _ \"example.test/w/nothing\"\n\nfunc main() {}\n",
+	} {
+		writeFile(t, filepath.Join(workspace, "go/cmd/two/main.go"), mistake)
+		b := Builders{Go: &GoBuilder{Workspace: workspace, Cache: t.TempDir()}}
+		built, err := b.All(t.Context(), services)
+		if len(built) != 1 || built[0].Service.Name != "one" {
+			t.Errorf("%s: built %v, want the service without a mistake", name, built)
+		} else {
+			checkLayer(t, built[0])
+		}
+		failed := ErrorsByService(err)
+		if len(failed) != 3 {
+			t.Fatalf("%s: got errors of %d services: %v", name, len(failed), err)
+		}
+		for service, line := range map[string]string{"two": "cmd/two/main.go:3:", "three": "pkg/pkg.go:3:14: undefined: missing", "four": "pkg/pkg.go:3:14: undefined: missing"} {
+			var run *fault.Exec
+			if !errors.As(failed[service], &run) || !strings.Contains(run.Tail, line) {
+				t.Errorf("%s: error of %s is %v, want one with %q", name, service, failed[service], line)
+			}
+		}
+		// One mistake that several services share is told once.
+		if n := strings.Count(err.Error(), "undefined: missing"); n != 1 || strings.Contains(failed["two"].Error(), "missing()") {
+			t.Errorf("%s: the mistake in the shared package is told %d times in: %v", name, n, err)
+		}
 	}
 }
 

@@ -55,10 +55,7 @@ func (b *PythonBuilder) Build(ctx context.Context, svc Service) (v1.Image, error
 			img, err = b.build(ctx, svc)
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("build %s: %w", svc.Name, err)
-	}
-	return img, nil
+	return img, err
 }
 
 func (b *PythonBuilder) build(ctx context.Context, svc Service) (v1.Image, error) {
