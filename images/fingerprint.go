@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -23,28 +26,67 @@ var sourceTrees = []struct {
 	skip func(rel string) bool
 }{{"go", skipInModule}, {"proto-files", skipInContext}, {"python", skipInContext}}
 
-// Fingerprint tells two states of everything that a workspace's images are made of apart, in milliseconds: it reads no
-// sources, asks no engine, and runs only `go env`. While it stays, a build would make the images that it made before,
-// unless somebody pulled a newer base image into the engine.
-func Fingerprint(workspace string) (string, error) {
-	h := sha256.New()
-	fmt.Fprintf(h, "%d %s %s\n", builderRevision, runtime.GOARCH, goSettings(filepath.Join(workspace, "go")))
+// Sources are the state of everything that a workspace's images are made of.
+type Sources struct {
+	tools string            // what decides how they are built
+	files map[string]string // by path in the workspace, with slashes
+}
+
+// ReadSources looks at a workspace's sources, in milliseconds: it reads none, asks no engine, and runs only `go env`.
+func ReadSources(workspace string) (Sources, error) {
+	var tools strings.Builder
+	fmt.Fprintf(&tools, "%d %s %s\n", builderRevision, runtime.GOARCH, goSettings(filepath.Join(workspace, "go")))
 	for _, p := range debianPythons {
-		fmt.Fprintf(h, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
+		fmt.Fprintf(&tools, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
 	}
-	fmt.Fprintf(h, "%s", pipState())
+	tools.WriteString(pipState())
+	s := Sources{tools: tools.String(), files: map[string]string{}}
 	for _, tree := range sourceTrees {
 		err := walkTree(filepath.Join(workspace, tree.dir), tree.skip, func(rel string, info fs.FileInfo) error {
 			if !info.IsDir() {
-				fmt.Fprintf(h, "%q %d %d %v\n", filepath.Join(tree.dir, rel), info.Size(), info.ModTime().UnixNano(), info.Mode())
+				s.files[path.Join(tree.dir, filepath.ToSlash(rel))] = fmt.Sprintf("%d %d %v", info.Size(), info.ModTime().UnixNano(), info.Mode())
 			}
 			return nil
 		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a workspace need not have all of them
-			return "", fmt.Errorf("look through the workspace's sources: %w", err)
+			return Sources{}, fmt.Errorf("look through the workspace's sources: %w", err)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return s, nil
+}
+
+// Fingerprint tells two states apart. While it stays, a build would make the images that it made before, unless somebody
+// pulled a newer base image into the engine.
+func (s Sources) Fingerprint() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s", s.tools)
+	for _, p := range slices.Sorted(maps.Keys(s.files)) {
+		fmt.Fprintf(h, "%q %s\n", p, s.files[p])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Changed returns the files that differ from an earlier state, made and removed ones too. It reports false when other
+// things than files differ as well: then every service may be built otherwise.
+func (s Sources) Changed(since Sources) (files []string, onlyFiles bool) {
+	for p, state := range s.files {
+		if since.files[p] != state {
+			files = append(files, p)
+		}
+	}
+	for p := range since.files {
+		if _, ok := s.files[p]; !ok {
+			files = append(files, p)
+		}
+	}
+	slices.Sort(files)
+	return files, s.tools == since.tools
+}
+
+// Fingerprint is that of a workspace's sources as they are now.
+func Fingerprint(workspace string) (string, error) {
+	s, err := ReadSources(workspace)
+	return s.Fingerprint(), err
 }
 
 // goSettings are the compiler's version and those of its settings that change what it makes. Without a compiler there
