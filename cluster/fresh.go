@@ -77,29 +77,62 @@ func (c *Client) leads(ctx context.Context, namespace, service string, selector 
 	if err != nil {
 		return err
 	}
-	lists, err := c.Clientset.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: discoveryv1.LabelServiceName + "=" + service, ResourceVersion: "0",
-	})
+	got, err := c.leadsTo(ctx, namespace, service, "0")
 	if err != nil {
 		return err
 	}
-	var want, got []string
+	var want []string
 	for _, p := range pods.Items {
 		if isReady(&p) && p.DeletionTimestamp == nil && p.Status.PodIP != "" {
 			want = append(want, p.Status.PodIP)
-		}
-	}
-	for _, list := range lists.Items {
-		for _, e := range list.Endpoints {
-			if e.Conditions.Ready == nil || *e.Conditions.Ready {
-				got = append(got, e.Addresses...)
-			}
 		}
 	}
 	slices.Sort(want)
 	slices.Sort(got)
 	if !slices.Equal(want, got) {
 		return fmt.Errorf("its Pods have the addresses %v, it leads to %v", want, got)
+	}
+	return nil
+}
+
+// leadsTo returns the addresses that a Service has as ready, as of a version or newer ("": the newest).
+func (c *Client) leadsTo(ctx context.Context, namespace, service, version string) (addresses []string, err error) {
+	lists, err := c.Clientset.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: discoveryv1.LabelServiceName + "=" + service, ResourceVersion: version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, list := range lists.Items {
+		for _, e := range list.Endpoints {
+			if e.Conditions.Ready == nil || *e.Conditions.Ready {
+				addresses = append(addresses, e.Addresses...)
+			}
+		}
+	}
+	return addresses, nil
+}
+
+// waitLed waits until the Services that select a Pod, which is ready, lead to it.
+func (c *Client) waitLed(ctx context.Context, p *corev1.Pod) error {
+	services, err := c.Clientset.CoreV1().Services(p.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list the Services that lead to Pod %s: %w", p.Name, err)
+	}
+	for _, s := range services.Items {
+		if len(s.Spec.Selector) == 0 || !labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(p.Labels)) {
+			continue
+		}
+		err := poll(ctx, "Service "+s.Namespace+"/"+s.Name+" to lead to Pod "+p.Name, 20*time.Millisecond, func(ctx context.Context) error {
+			addresses, err := c.leadsTo(ctx, s.Namespace, s.Name, "")
+			if err == nil && !slices.Contains(addresses, p.Status.PodIP) {
+				err = fmt.Errorf("it leads to %v", addresses)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

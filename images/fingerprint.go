@@ -30,26 +30,81 @@ type sourceTree struct {
 	skip func(rel string) bool
 }
 
-// Fingerprint tells two states of everything that a workspace's images are made of apart, in milliseconds: it reads no
-// sources, asks no engine, and runs only `go env`. While it stays, a build would make the images that it made before,
-// unless somebody pulled a newer base image into the engine. settings are those of the builders.
-func Fingerprint(workspace string, settings ...string) (string, error) {
-	h := sha256.New()
-	fmt.Fprintf(h, "%d %s %q %s\n", builderRevision, runtime.GOARCH, settings, goSettings(filepath.Join(workspace, "go")))
+// Sources are the state of everything that a workspace's images are made of.
+type Sources struct {
+	tools string            // what decides how they are built
+	files map[string]string // by path in the workspace, with slashes
+}
+
+// ReadSources looks at a workspace's sources, in milliseconds: it reads none, asks no engine, and runs only `go env`.
+// settings are those of the builders.
+func ReadSources(workspace string, settings ...string) (Sources, error) {
+	var tools strings.Builder
+	fmt.Fprintf(&tools, "%d %s %q %s\n", builderRevision, runtime.GOARCH, settings, goSettings(filepath.Join(workspace, "go")))
 	for _, p := range debianPythons {
-		fmt.Fprintf(h, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
+		fmt.Fprintf(&tools, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
 	}
-	fmt.Fprintf(h, "%s", pipState())
-	trees, err := builtTrees(workspace, h)
+	tools.WriteString(pipState())
+	trees, err := builtTrees(workspace, &tools)
 	if err != nil {
-		return "", err
+		return Sources{}, err
 	}
+	s := Sources{files: map[string]string{}}
 	for _, tree := range trees {
-		if err := hashTree(h, workspace, tree); err != nil {
-			return "", err
+		if err := s.read(workspace, tree); err != nil {
+			return Sources{}, err
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	s.tools = tools.String()
+	return s, nil
+}
+
+// read takes in the state of the files in one folder, if it is there.
+func (s Sources) read(workspace string, tree sourceTree) error {
+	err := walkTree(filepath.Join(workspace, tree.dir), tree.skip, func(rel string, info fs.FileInfo) error {
+		if !info.IsDir() {
+			s.files[path.Join(tree.dir, filepath.ToSlash(rel))] = fmt.Sprintf("%d %d %v", info.Size(), info.ModTime().UnixNano(), info.Mode())
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a workspace need not have all of them
+		return fmt.Errorf("look through the workspace's sources: %w", err)
+	}
+	return nil
+}
+
+// Fingerprint tells two states apart. While it stays, a build would make the images that it made before, unless somebody
+// pulled a newer base image into the engine.
+func (s Sources) Fingerprint() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s", s.tools)
+	for _, p := range slices.Sorted(maps.Keys(s.files)) {
+		fmt.Fprintf(h, "%q %s\n", p, s.files[p])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Changed returns the files that differ from an earlier state, made and removed ones too. It reports false when other
+// things than files differ as well: then every service may be built otherwise.
+func (s Sources) Changed(since Sources) (files []string, onlyFiles bool) {
+	for p, state := range s.files {
+		if since.files[p] != state {
+			files = append(files, p)
+		}
+	}
+	for p := range since.files {
+		if _, ok := s.files[p]; !ok {
+			files = append(files, p)
+		}
+	}
+	slices.Sort(files)
+	return files, s.tools == since.tools
+}
+
+// Fingerprint is that of a workspace's sources as they are now.
+func Fingerprint(workspace string, settings ...string) (string, error) {
+	s, err := ReadSources(workspace, settings...)
+	return s.Fingerprint(), err
 }
 
 // builtTrees returns the source trees of a workspace's own layout, and the folders of services in other languages. h takes
@@ -95,29 +150,14 @@ func GoKey(workspace string) func(Service) (string, error) {
 		if work := lines[len(lines)-1]; settings == "" || work != "" && work != "off" {
 			return "", nil
 		}
-		h := sha256.New()
-		fmt.Fprintln(h, settings)
-		err = hashTree(h, workspace, sourceTrees[0])
-		return hex.EncodeToString(h.Sum(nil)), err
+		s := Sources{tools: settings, files: map[string]string{}}
+		err = s.read(workspace, sourceTrees[0])
+		return s.Fingerprint(), err
 	}
 }
 
 // localReplace matches a line of a go.mod that takes a module from a folder.
 var localReplace = regexp.MustCompile(`(?m)=>\s*[./]`)
-
-// hashTree takes in the state of the files in one folder, if it is there.
-func hashTree(h io.Writer, workspace string, tree sourceTree) error {
-	err := walkTree(filepath.Join(workspace, tree.dir), tree.skip, func(rel string, info fs.FileInfo) error {
-		if !info.IsDir() {
-			fmt.Fprintf(h, "%q %d %d %v\n", filepath.Join(tree.dir, rel), info.Size(), info.ModTime().UnixNano(), info.Mode())
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a workspace need not have all of them
-		return fmt.Errorf("look through the workspace's sources: %w", err)
-	}
-	return nil
-}
 
 // goVariables are the settings of the compiler that change what it makes. GOWORK is the last.
 var goVariables = []string{"GOVERSION", "GOFLAGS", "GOEXPERIMENT", "GOAMD64", "GOARM64", "GOWORK"}

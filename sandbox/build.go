@@ -44,7 +44,7 @@ func (b *bringUp) sourcesStand(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	var err error
-	if b.sources, err = images.Fingerprint(b.workspace.dir, b.record.buildSettings()...); err != nil || b.sources != b.record.Sources {
+	if b.sources, err = images.ReadSources(b.workspace.dir, b.record.buildSettings()...); err != nil || b.sources.Fingerprint() != b.record.Sources {
 		return false, err
 	}
 	stands, err := b.lookAtNode(ctx)
@@ -155,7 +155,7 @@ func (b *bringUp) load(ctx context.Context) (string, error) {
 	}
 	b.loaded = true
 	return fmt.Sprintf("%d images, %d of them new, %.1f MB sent", len(report.Images), sent, float64(report.Bytes)/1e6),
-		b.remember(func(r *Record) { r.Sources, r.Images = b.sources, now })
+		b.remember(func(r *Record) { r.Sources, r.Images = b.sources.Fingerprint(), now })
 }
 
 // brief cuts a text to its first line.

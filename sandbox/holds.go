@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"syscall"
 
@@ -23,6 +24,7 @@ type holds struct {
 	ready    *ready             // nil until a bring-up came through
 	reloader *reloader          // likewise
 	unwatch  context.CancelFunc // stops the watching of the workspace; nil while it isn't watched
+	watched  fs.FileInfo        // the workspace's folder
 }
 
 // ready is what a bring-up leaves for those who ask the session later.

@@ -32,19 +32,20 @@ const (
 
 // Status is what runs. It holds no secret.
 type Status struct {
-	Sandbox   string             `json:"sandbox"`
-	State     string             `json:"state"`
-	Error     string             `json:"error,omitempty"` // of the last bring-up
-	Workspace string             `json:"workspace"`
-	Phases    []PhaseReport      `json:"phases,omitempty"`
-	Services  []ServiceStatus    `json:"services,omitempty"`
-	Agents    []string           `json:"agents,omitempty"` // online now
-	Endpoints []Endpoint         `json:"endpoints,omitempty"`
-	Parts     []Part             `json:"containers,omitempty"`
-	Refused   string             `json:"refused,omitempty"`   // why the last change of launch files or charts isn't in the platform
-	Unknown   []string           `json:"unknown,omitempty"`   // what couldn't be asked, and why
-	Omissions []cluster.Omission `json:"omissions,omitempty"` // what the charts have and the sandbox leaves out, with the reason
-	NotBuilt  []string           `json:"notBuilt,omitempty"`  // folders of the workspace that nothing refers to, and images without a folder
+	Sandbox    string             `json:"sandbox"`
+	State      string             `json:"state"`
+	Error      string             `json:"error,omitempty"` // of the last bring-up
+	Workspace  string             `json:"workspace"`
+	Phases     []PhaseReport      `json:"phases,omitempty"`
+	Services   []ServiceStatus    `json:"services,omitempty"`
+	Agents     []string           `json:"agents,omitempty"` // online now
+	Endpoints  []Endpoint         `json:"endpoints,omitempty"`
+	Parts      []Part             `json:"containers,omitempty"`
+	ImageBytes int64              `json:"imageBytes,omitempty"` // what images take of the node's disk: blobs, and layers as they are unpacked
+	Refused    string             `json:"refused,omitempty"`    // why the last change of launch files or charts isn't in the platform
+	Unknown    []string           `json:"unknown,omitempty"`    // what couldn't be asked, and why
+	Omissions  []cluster.Omission `json:"omissions,omitempty"`  // what the charts have and the sandbox leaves out, with the reason
+	NotBuilt   []string           `json:"notBuilt,omitempty"`   // folders of the workspace that nothing refers to, and images without a folder
 }
 
 // ServiceStatus is one service of the workspace.
@@ -158,6 +159,9 @@ func (s *session) status(ctx context.Context) (*Status, error) {
 	short, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	if status.Services, err = ready.services(short, record.Images); err != nil {
+		status.Unknown = append(status.Unknown, s.scrub(err).Error())
+	}
+	if status.ImageBytes, err = images.NodeBytes(short, ready.cluster.Node()); err != nil {
 		status.Unknown = append(status.Unknown, s.scrub(err).Error())
 	}
 	if r := s.reloader(); r != nil {
@@ -281,6 +285,9 @@ func (s *Status) WriteText(w io.Writer) error {
 	}
 	if len(s.Agents) > 0 {
 		fmt.Fprintf(w, "agents     %s\n", strings.Join(s.Agents, ", "))
+	}
+	if s.ImageBytes > 0 {
+		fmt.Fprintf(w, "images     %.0f MB on the node\n", float64(s.ImageBytes)/1e6)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(s.Phases) > 0 {
