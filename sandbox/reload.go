@@ -176,12 +176,8 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 	}
 }
 
-// install brings built services onto the node and into the Pods that run them.
+// install brings built services onto the nodes and into the Pods that run them.
 func (r *reloader) install(ctx context.Context, built []images.Built, since time.Time) error {
-	c, err := r.bring.describe()
-	if err != nil {
-		return err
-	}
 	record, err := r.session.state.Read()
 	if err != nil {
 		return err
@@ -197,12 +193,12 @@ func (r *reloader) install(ctx context.Context, built []images.Built, since time
 		}
 		return nil
 	}
-	roll := newRoll(r, c, changed, record)
+	roll := newRoll(r, changed, record)
 	if err := roll.keepOld(ctx); err != nil {
 		return err
 	}
 	r.remember(roll.begin)
-	report, err := images.Load(ctx, c.Node(), changed)
+	report, err := images.LoadAll(ctx, roll.nodes, changed)
 	if err != nil {
 		return errors.Join(err, roll.undo(ctx))
 	}
@@ -266,9 +262,7 @@ func (r *reloader) applyWorkspace(ctx context.Context) (string, error) {
 		r.bring.workspace = before
 		return "", err
 	}
-	if _, err := r.session.keepReady(r.bring); err != nil {
-		return "", err
-	}
+	r.session.keepReady(r.bring)
 	changes, err := r.session.applySet(ctx, now.launch, now.dir)
 	if err != nil {
 		return "", err

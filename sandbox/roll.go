@@ -26,10 +26,10 @@ const reloadTag = "dynsandbox-"
 // roll is one change of images on its way into the Pods that run them.
 type roll struct {
 	r         *reloader
-	node      cluster.Node
+	nodes     images.Nodes
 	id        string              // what this roll's tags end with
 	refs      map[string]bool     // of all images that restart, and of those that changed; normalised
-	old       map[string]bool     // those of them that the node had before
+	old       map[string]bool     // those of them that the nodes had before
 	workloads []rolled            // that restart
 	byRef     map[string][]string // workloads, for people, by reference
 	before    Record              // what was known of the images before
@@ -44,8 +44,8 @@ type rolled struct {
 
 // newRoll finds out what has to restart for changed images: each workload that has one of them, with all of its containers
 // whose images are the workspace's.
-func newRoll(r *reloader, c *cluster.Cluster, changed map[name.Tag]v1.Image, record Record) *roll {
-	o := &roll{r: r, node: c.Node(), before: record, id: strconv.FormatInt(time.Now().UnixMilli(), 36), refs: map[string]bool{}, old: map[string]bool{}, byRef: map[string][]string{}}
+func newRoll(r *reloader, changed map[name.Tag]v1.Image, record Record) *roll {
+	o := &roll{r: r, nodes: r.session.nodes(), before: record, id: strconv.FormatInt(time.Now().UnixMilli(), 36), refs: map[string]bool{}, old: map[string]bool{}, byRef: map[string][]string{}}
 	for tag := range changed {
 		o.refs[images.Normalised(tag)] = true
 	}
@@ -98,9 +98,9 @@ func (o *roll) as(ref, suffix string) string {
 
 const before = "-before"
 
-// keepOld names what the node has now, so that it can be gone back to.
+// keepOld names what the nodes have now, so that it can be gone back to.
 func (o *roll) keepOld(ctx context.Context) error {
-	have, err := images.NodeImages(ctx, o.node)
+	have, err := o.nodes.Images(ctx)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,12 @@ func (o *roll) keepOld(ctx context.Context) error {
 			tags[o.as(ref, before)] = ref
 		}
 	}
-	return images.Retag(ctx, o.node, tags)
+	return o.retag(ctx, tags)
+}
+
+// retag gives images further names, on every node: a Pod may be on any.
+func (o *roll) retag(ctx context.Context, names map[string]string) error {
+	return o.nodes.Each(ctx, func(ctx context.Context, node images.Node) error { return images.Retag(ctx, node, names) })
 }
 
 // restart has all workloads run what the references stand for now.
@@ -125,7 +130,7 @@ func (o *roll) restart(ctx context.Context) error {
 			tags[o.as(ref, "")] = ref
 		}
 	}
-	if err := images.Retag(ctx, o.node, tags); err != nil {
+	if err := o.retag(ctx, tags); err != nil {
 		return err
 	}
 	o.swapped = true
@@ -155,7 +160,7 @@ func (o *roll) undo(ctx context.Context) error {
 	for ref := range o.old {
 		tags[ref] = o.as(ref, before)
 	}
-	if err := images.Retag(ctx, o.node, tags); err != nil {
+	if err := o.retag(ctx, tags); err != nil {
 		return fmt.Errorf("go back to the last good version: %w", err)
 	}
 	if o.swapped {
@@ -198,10 +203,6 @@ func (o *roll) note(rec *Record, hash func(cluster.Object) string) {
 // forgetOld removes the names of former reloads that no Pod uses. What they stood for is collected.
 func (o *roll) forgetOld(ctx context.Context) {
 	err := func() error {
-		have, err := images.NodeImages(ctx, o.node)
-		if err != nil {
-			return err
-		}
 		pods, err := o.r.bring.client.Clientset.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -212,16 +213,22 @@ func (o *roll) forgetOld(ctx context.Context) {
 				used[normalised(c.Image)] = true
 			}
 		}
-		var gone []string
-		for ref := range have {
-			if strings.Contains(ref, ":"+reloadTag) && !used[ref] {
-				gone = append(gone, ref)
+		return o.nodes.Each(ctx, func(ctx context.Context, node images.Node) error {
+			have, err := images.NodeImages(ctx, node)
+			if err != nil {
+				return err
 			}
-		}
-		return images.Untag(ctx, o.node, gone...)
+			var gone []string
+			for ref := range have {
+				if strings.Contains(ref, ":"+reloadTag) && !used[ref] {
+					gone = append(gone, ref)
+				}
+			}
+			return images.Untag(ctx, node, gone...)
+		})
 	}()
 	if err != nil && !errors.Is(err, context.Canceled) {
-		o.r.session.log.Warn("names of former reloads stay on the node until the next", "error", err)
+		o.r.session.log.Warn("names of former reloads stay on the nodes until the next", "error", err)
 	}
 }
 

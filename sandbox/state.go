@@ -80,6 +80,7 @@ func (s State) launchFiles() string { return filepath.Join(s.Dir, "launch-files"
 type Record struct {
 	Workspace      string `json:"workspace"`           // absolute path
 	NodeImage      string `json:"nodeImage,omitempty"` // as asked for; empty for the default
+	Nodes          int    `json:"nodes,omitempty"`     // of the cluster; 0 is 1
 	Offline        bool   `json:"offline,omitempty"`   // never pull
 	HTTPPort       int    `json:"httpPort,omitempty"`  // of the entry, on loopback; 0 until first chosen
 	PortAsked      bool   `json:"portAsked,omitempty"` // the user chose it: no other will do
