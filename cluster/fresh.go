@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,28 +13,29 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// StartedAt returns when the cluster's node was last started.
-func (c *Cluster) StartedAt(ctx context.Context) (time.Time, error) {
-	node, err := c.docker.ContainerInspect(ctx, NodeName(c.cfg.Sandbox))
-	if err != nil {
-		return time.Time{}, fmt.Errorf("inspect node: %w", err)
+// StartedAt returns when the cluster's nodes were last started, by their names.
+func (c *Cluster) StartedAt(ctx context.Context) (map[string]time.Time, error) {
+	started := map[string]time.Time{}
+	for name := range c.Nodes() {
+		node, err := c.docker.ContainerInspect(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("inspect node %s: %w", name, err)
+		}
+		if node.State == nil {
+			return nil, fmt.Errorf("inspect node %s: the engine doesn't tell its state", name)
+		}
+		if started[name], err = time.Parse(time.RFC3339Nano, node.State.StartedAt); err != nil {
+			return nil, fmt.Errorf("inspect node %s: %w", name, err)
+		}
 	}
-	if node.State == nil {
-		return time.Time{}, errors.New("inspect node: the engine doesn't tell its state")
-	}
-	at, err := time.Parse(time.RFC3339Nano, node.State.StartedAt)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("inspect node: %w", err)
-	}
-	return at, nil
+	return started, nil
 }
 
-// WaitRunning waits until all containers of the workloads' Pods run, and were started after the node was, and until the
+// WaitRunning waits until all containers of the workloads' Pods run, and were started after their node was, and until the
 // Services lead to just the Pods that are ready. When a node comes back the API server still has what it last heard of its
 // Pods: that they are ready, and at which addresses, which other Pods may have by then. It is for the kubelet to say
 // otherwise, seconds later.
-func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted time.Time) error {
-	after := nodeStarted.Truncate(time.Second) // as Kubernetes tells time
+func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted map[string]time.Time) error {
 	for _, o := range objects {
 		if !isWorkload(o) {
 			continue
@@ -46,6 +46,7 @@ func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted 
 				return err
 			}
 			for _, p := range pods.Items {
+				after := nodeStarted[p.Spec.NodeName].Truncate(time.Second) // as Kubernetes tells time
 				if err := stale(&p, after); err != nil {
 					return err
 				}

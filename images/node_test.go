@@ -30,6 +30,8 @@ type fakeNode struct {
 	breakAfter int64    // an import reads so many bytes, and fails; 0: never
 	namesFirst bool     // a failed import leaves its names behind, as ctr's --local does
 	noUnpack   bool     // an import succeeds, but unpacks nothing
+	stopAfter  int64    // an import reads so many bytes, and says that it has done everything; 0: never
+	cantTell   bool     // asked what it has, the node fails
 	afterState func()   // runs once after the node was asked what it has
 }
 
@@ -40,6 +42,8 @@ func newFakeNode() *fakeNode {
 func (n *fakeNode) Exec(_ context.Context, stdin io.Reader, argv ...string) ([]byte, error) {
 	line := strings.Join(argv, " ")
 	switch {
+	case argv[0] == "sh" && n.cantTell:
+		return nil, errors.New("containerd doesn't answer")
 	case argv[0] == "sh":
 		out := n.state()
 		if f := n.afterState; f != nil {
@@ -102,6 +106,10 @@ func (n *fakeNode) imageList() []byte {
 func (n *fakeNode) load(r io.Reader) error {
 	n.imports++
 	n.received = nil
+	if n.stopAfter > 0 {
+		_, err := io.CopyN(io.Discard, r, n.stopAfter)
+		return err
+	}
 	if n.breakAfter > 0 {
 		r = io.MultiReader(io.LimitReader(r, n.breakAfter), errorReader{errors.New("no space left on device")})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // usageScript prints the size of every snapshot, and that of every blob.
@@ -36,4 +37,15 @@ func parseUsage(out string) (sum int64, err error) {
 		sum += size
 	}
 	return sum, nil
+}
+
+// Bytes is the sum of [NodeBytes] over all nodes.
+func (n Nodes) Bytes(ctx context.Context) (int64, error) {
+	var sum atomic.Int64
+	err := n.Each(ctx, func(ctx context.Context, node Node) error {
+		bytes, err := NodeBytes(ctx, node)
+		sum.Add(bytes)
+		return err
+	})
+	return sum.Load(), err
 }

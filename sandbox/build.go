@@ -38,7 +38,7 @@ func normalised(ref string) string {
 }
 
 // sourcesStand is the check of the phase "build": the sources are as they were when the images were built that
-// stand on the node. A node that doesn't run yet is asked by the phase "load".
+// stand on the nodes. A node that doesn't run yet is asked by the phase "load".
 func (b *bringUp) sourcesStand(ctx context.Context) (bool, error) {
 	if b.built != nil {
 		return true, nil
@@ -47,7 +47,7 @@ func (b *bringUp) sourcesStand(ctx context.Context) (bool, error) {
 	if b.sources, err = images.ReadSources(b.workspace.dir, b.record.buildSettings()...); err != nil || b.sources.Fingerprint() != b.record.Sources {
 		return false, err
 	}
-	stands, err := b.lookAtNode(ctx)
+	stands, err := b.lookAtNodes(ctx)
 	return stands || err != nil, nil
 }
 
@@ -56,13 +56,13 @@ func (b *bringUp) imagesStand(ctx context.Context) (bool, error) {
 	if b.built != nil || b.loaded {
 		return b.loaded, nil
 	}
-	stands, err := b.lookAtNode(ctx)
+	stands, err := b.lookAtNodes(ctx)
 	return stands && err == nil, nil
 }
 
-// lookAtNode reports whether the node has every image, with the content that was last loaded.
-func (b *bringUp) lookAtNode(ctx context.Context) (bool, error) {
-	have, err := images.NodeImages(ctx, nodeOf(b.session.docker, b.session.state.Name))
+// lookAtNodes reports whether every node has every image, with the content that was last loaded.
+func (b *bringUp) lookAtNodes(ctx context.Context) (bool, error) {
+	have, err := b.session.nodes().Images(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -120,7 +120,7 @@ func (b *bringUp) build(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d services", len(built)), nil
 }
 
-// load is the phase "load": it begins as soon as the node's containerd answers, while Kubernetes still starts.
+// load is the phase "load": it begins as soon as the nodes' containerd answers, while Kubernetes still starts.
 func (b *bringUp) load(ctx context.Context) (string, error) {
 	c, err := b.describe()
 	if err != nil {
@@ -130,18 +130,18 @@ func (b *bringUp) load(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if b.built == nil {
-		// The sources haven't changed. A node that was only stopped has their images still; another one needs them.
-		if stands, err := b.lookAtNode(ctx); err != nil {
+		// The sources haven't changed. Nodes that were only stopped have their images still; others need them.
+		if stands, err := b.lookAtNodes(ctx); err != nil {
 			return "", err
 		} else if stands {
 			b.loaded = true
-			return "the node has all images", nil
+			return "the nodes have all images", nil
 		}
 		if _, err := b.build(ctx); err != nil {
 			return "", err
 		}
 	}
-	report, err := images.Load(ctx, c.Node(), b.built)
+	report, err := images.LoadAll(ctx, b.session.nodes(), b.built)
 	if err != nil {
 		return "", err
 	}

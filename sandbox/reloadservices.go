@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/sandbox/control"
 )
@@ -67,11 +66,6 @@ func (r *reloader) install(ctx context.Context, built []images.Built, since time
 	if len(built) == 0 {
 		return
 	}
-	c, err := r.bring.describe()
-	if err != nil {
-		r.refuse(err, names(built)...)
-		return
-	}
 	record, err := r.session.state.Read()
 	if err != nil {
 		r.refuse(err, names(built)...)
@@ -87,7 +81,7 @@ func (r *reloader) install(ctx context.Context, built []images.Built, since time
 		}
 	}
 	for len(fresh) > 0 {
-		fresh = r.rollOut(ctx, c, fresh, record, since)
+		fresh = r.rollOut(ctx, fresh, record, since)
 	}
 }
 
@@ -101,10 +95,11 @@ func stands(b images.Built, have map[string]Image) bool {
 
 // rollOut loads what was built, and has the workloads run it; those without a service in common succeed or fail by
 // themselves. What fails is undone and refused. It returns what failed only because it went together with what was at fault.
-func (r *reloader) rollOut(ctx context.Context, c *cluster.Cluster, built []images.Built, record Record, since time.Time) (again []images.Built) {
-	rolls := newRolls(r, c.Node(), built, record)
-	defer r.forgetOld(ctx, c.Node())
-	if err := keepOld(ctx, c.Node(), rolls); err != nil {
+func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Record, since time.Time) (again []images.Built) {
+	nodes := r.session.nodes()
+	rolls := newRolls(r, nodes, built, record)
+	defer r.forgetOld(ctx, nodes)
+	if err := keepOld(ctx, nodes, rolls); err != nil {
 		r.refuse(err, names(built)...)
 		return nil
 	}
@@ -114,7 +109,7 @@ func (r *reloader) rollOut(ctx context.Context, c *cluster.Cluster, built []imag
 			o.begin(rec)
 		}
 	})
-	report, err := images.Load(ctx, c.Node(), images.Tagged(built))
+	report, err := images.LoadAll(ctx, nodes, images.Tagged(built))
 	if err != nil {
 		for _, o := range rolls {
 			r.refuse(errors.Join(err, o.undo(ctx)), names(o.built)...)

@@ -55,9 +55,7 @@ func (r *reloader) applyWorkspace(ctx context.Context) (string, error) {
 // goOver brings the platform from one state of the workspace to another.
 func (r *reloader) goOver(ctx context.Context, before, now *workspace) (string, error) {
 	r.bring.workspace = now
-	if _, err := r.session.keepReady(r.bring); err != nil {
-		return "", err
-	}
+	r.session.keepReady(r.bring)
 	changes, err := r.session.applySet(ctx, now.launch, now.dir)
 	if err != nil {
 		return "", err
@@ -86,10 +84,8 @@ func (r *reloader) goBack(ctx context.Context, before, now *workspace) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartLimit)
 	defer cancel()
 	r.bring.workspace = before
+	r.session.keepReady(r.bring)
 	err := func() error {
-		if _, err := r.session.keepReady(r.bring); err != nil {
-			return err
-		}
 		if _, err := r.session.applySet(ctx, before.launch, before.dir); err != nil {
 			return err
 		}
@@ -129,17 +125,13 @@ func (r *reloader) loadNew(ctx context.Context, before, now *workspace) error {
 	if err != nil {
 		return err
 	}
-	c, err := r.bring.describe()
-	if err != nil {
-		return err
-	}
 	// Only under the names that are new: under the others a workload may run an older version on purpose, as one that was
 	// built since was refused.
 	for i := range built {
 		built[i].Service.Refs = missing(built[i].Service.Refs, before)
 	}
 	r.remember(func(rec *Record) { rec.Sources = "" })
-	report, err := images.Load(ctx, c.Node(), images.Tagged(built))
+	report, err := images.LoadAll(ctx, r.session.nodes(), images.Tagged(built))
 	if err != nil {
 		return err
 	}
@@ -163,11 +155,7 @@ func (r *reloader) unload(ctx context.Context, only, not *workspace) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	c, err := r.bring.describe()
-	if err != nil {
-		return err
-	}
-	have, err := images.NodeImages(ctx, c.Node())
+	have, err := r.session.nodes().Images(ctx)
 	if err != nil {
 		return err
 	}
@@ -177,7 +165,8 @@ func (r *reloader) unload(ctx context.Context, only, not *workspace) error {
 			delete(rec.Images, ref)
 		}
 	})
-	return images.Untag(ctx, c.Node(), slices.DeleteFunc(gone, func(ref string) bool { return have[ref] == "" })...)
+	gone = slices.DeleteFunc(gone, func(ref string) bool { return have[ref] == "" })
+	return r.session.nodes().Each(ctx, func(ctx context.Context, node images.Node) error { return images.Untag(ctx, node, gone...) })
 }
 
 // missing returns those of the references that none of a workspace's services has.

@@ -19,11 +19,11 @@ import (
 // roll is one change of images on its way into the Pods that run them: the smallest that can succeed or fail by itself.
 type roll struct {
 	r         *reloader
-	node      cluster.Node
+	nodes     images.Nodes
 	id        string                    // what this roll's tags end with
 	built     []images.Built            // what changed
 	changed   map[string]images.Service // the same, by normalised reference
-	old       map[string]bool           // references that the node had before, those of unchanged images in the workloads too
+	old       map[string]bool           // references that the nodes had before, those of unchanged images in the workloads too
 	workloads []rolled                  // that restart
 	before    Record                    // what was known of the images before
 	swapped   bool                      // Pods may have this roll's images
@@ -69,7 +69,7 @@ func (o *roll) restart(ctx context.Context) *failure {
 			tags[as(ref, o.id)] = ref
 		}
 	}
-	if err := images.Retag(ctx, o.node, tags); err != nil {
+	if err := o.nodes.Retag(ctx, tags); err != nil {
 		return &failure{err: err}
 	}
 	o.swapped = true
@@ -145,7 +145,7 @@ func (o *roll) undo(ctx context.Context) error {
 			tags[ref] = as(ref, o.id+before)
 		}
 	}
-	if err := images.Retag(ctx, o.node, tags); err != nil {
+	if err := o.nodes.Retag(ctx, tags); err != nil {
 		return fmt.Errorf("go back to the last good version: %w", err)
 	}
 	if o.swapped {

@@ -4,19 +4,18 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
 )
 
 // newRolls divides what was built into sets that can succeed or fail by themselves: services that share a workload, such
 // as a main container and its sidecar, go together. Each workload that has a changed image restarts, with all of its
 // containers whose images are the workspace's.
-func newRolls(r *reloader, node cluster.Node, built []images.Built, record Record) []*roll {
+func newRolls(r *reloader, nodes images.Nodes, built []images.Built, record Record) []*roll {
 	id := strconv.FormatInt(time.Now().UnixMilli(), 36)
 	workloads := ourWorkloads(r.bring.workspace)
 	var rolls []*roll
 	for _, b := range built {
-		o := &roll{r: r, node: node, id: id, before: record, changed: map[string]images.Service{}, old: map[string]bool{}}
+		o := &roll{r: r, nodes: nodes, id: id, before: record, changed: map[string]images.Service{}, old: map[string]bool{}}
 		o.take(b)
 		rolls = append(rolls, o)
 	}

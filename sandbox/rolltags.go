@@ -7,11 +7,10 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
 )
 
-// reloadTag begins the tags under which reloads name images on the node, beside the names that the charts and agents
+// reloadTag begins the tags under which reloads name images on the nodes, beside the names that the charts and agents
 // ask for: a container restarts in place only when its image's reference changes.
 const reloadTag = "dynsandbox-"
 
@@ -23,9 +22,9 @@ func as(ref, id string) string {
 	return ref[:strings.LastIndexByte(ref, ':')] + ":" + reloadTag + id
 }
 
-// keepOld names what the node has now, so that it can be gone back to.
-func keepOld(ctx context.Context, node cluster.Node, rolls []*roll) error {
-	have, err := images.NodeImages(ctx, node)
+// keepOld names what the nodes have now, so that it can be gone back to.
+func keepOld(ctx context.Context, nodes images.Nodes, rolls []*roll) error {
+	have, err := nodes.Images(ctx)
 	if err != nil {
 		return err
 	}
@@ -38,19 +37,15 @@ func keepOld(ctx context.Context, node cluster.Node, rolls []*roll) error {
 			}
 		}
 	}
-	return images.Retag(ctx, node, tags)
+	return nodes.Retag(ctx, tags)
 }
 
 // forgetOld removes the names of former reloads that no Pod uses. What they stood for is collected. It runs whatever
 // became of ctx.
-func (r *reloader) forgetOld(ctx context.Context, node cluster.Node) {
+func (r *reloader) forgetOld(ctx context.Context, nodes images.Nodes) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
 	defer cancel()
 	err := func() error {
-		have, err := images.NodeImages(ctx, node)
-		if err != nil {
-			return err
-		}
 		pods, err := r.bring.client.Clientset.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -61,15 +56,21 @@ func (r *reloader) forgetOld(ctx context.Context, node cluster.Node) {
 				used[normalised(c.Image)] = true
 			}
 		}
-		var gone []string
-		for ref := range have {
-			if strings.Contains(ref, ":"+reloadTag) && !used[ref] {
-				gone = append(gone, ref)
+		return nodes.Each(ctx, func(ctx context.Context, node images.Node) error {
+			have, err := images.NodeImages(ctx, node)
+			if err != nil {
+				return err
 			}
-		}
-		return images.Untag(ctx, node, gone...)
+			var gone []string
+			for ref := range have {
+				if strings.Contains(ref, ":"+reloadTag) && !used[ref] {
+					gone = append(gone, ref)
+				}
+			}
+			return images.Untag(ctx, node, gone...)
+		})
 	}()
 	if err != nil && !errors.Is(err, context.Canceled) {
-		r.session.log.Warn("names of former reloads stay on the node until the next", "error", err)
+		r.session.log.Warn("names of former reloads stay on the nodes until the next", "error", err)
 	}
 }

@@ -80,6 +80,7 @@ func (s State) launchFiles() string { return filepath.Join(s.Dir, "launch-files"
 type Record struct {
 	Workspace      string            `json:"workspace"`           // absolute path
 	NodeImage      string            `json:"nodeImage,omitempty"` // as asked for; empty for the default
+	Nodes          int               `json:"nodes,omitempty"`     // of the cluster; 0 is 1
 	Offline        bool              `json:"offline,omitempty"`   // never pull
 	Debug          bool              `json:"debug,omitempty"`     // Go services are built for a debugger
 	BuildArgs      map[string]string `json:"buildArgs,omitempty"` // of Dockerfiles

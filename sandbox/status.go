@@ -53,7 +53,7 @@ type ServiceStatus struct {
 	Name     string   `json:"name"`
 	Language string   `json:"language"`
 	Image    string   `json:"image"`
-	Newest   string   `json:"newest"`            // digest (image ID) of what the node has under that name
+	Newest   string   `json:"newest"`            // digest (image ID) of what the nodes have under that name
 	Running  []string `json:"running,omitempty"` // digests (image IDs) that its containers run; none for a service of Jobs
 	Stale    bool     `json:"stale"`             // a container runs something other than the newest
 	Refused  string   `json:"refused,omitempty"` // why the last change isn't in the platform: the compiler's lines, or a crash's log
@@ -161,7 +161,7 @@ func (s *session) status(ctx context.Context) (*Status, error) {
 	if status.Services, err = ready.services(short, record.Images); err != nil {
 		status.Unknown = append(status.Unknown, s.scrub(err).Error())
 	}
-	if status.ImageBytes, err = images.NodeBytes(short, ready.cluster.Node()); err != nil {
+	if status.ImageBytes, err = s.nodes().Bytes(short); err != nil {
 		status.Unknown = append(status.Unknown, s.scrub(err).Error())
 	}
 	if r := s.reloader(); r != nil {
@@ -206,12 +206,11 @@ func endpoints(entry *cluster.Entry, record Record, r *ready) []Endpoint {
 	return out
 }
 
-// services compares what the Pods run with what the node has.
+// services compares what the Pods run with what the nodes have.
 func (r *ready) services(ctx context.Context, loaded map[string]Image) ([]ServiceStatus, error) {
-	node := r.cluster.Node()
-	have, err := images.NodeImages(ctx, node)
+	have, err := r.nodes.Images(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list the node's images: %w", err)
+		return nil, fmt.Errorf("list the nodes' images: %w", err)
 	}
 	pods, err := r.client.Clientset.CoreV1().Pods(corev1.NamespaceAll).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 	if err != nil {

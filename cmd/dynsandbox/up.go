@@ -39,6 +39,9 @@ stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C afte
 			if p := settings.HTTPPort; cmd.Flags().Changed("port") && (p < 1 || p > 65535) {
 				return usageError{fmt.Errorf("--port %d: a port is a number from 1 to 65535", p)}
 			}
+			if n := settings.Nodes; cmd.Flags().Changed("nodes") && (n < 1 || n > sandbox.MaxNodes) {
+				return usageError{fmt.Errorf("--nodes %d: a cluster has 1 to %d nodes", n, sandbox.MaxNodes)}
+			}
 			st, err := g.state()
 			if err != nil {
 				return err
@@ -77,6 +80,7 @@ stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C afte
 	f := c.Flags()
 	f.StringVar(&settings.Workspace, "workspace", "", "the workspace (default: found from the current folder)")
 	f.StringVar(&nodeImage, "node-image", "", "node image of the cluster (default: what kind pins, or one built here)")
+	f.IntVar(&settings.Nodes, "nodes", 0, "how many nodes the cluster has when it is made, the control plane included (default: 1)")
 	f.BoolVar(&offline, "offline", false, "never pull an image")
 	f.BoolVar(&debug, "debug", false, "build Go services for a debugger: with DWARF, not optimised")
 	f.StringArrayVar(&buildArgs, "build-arg", nil, "`KEY=VALUE` for the Dockerfiles of services; repeat it for several, '' takes all back")
