@@ -324,3 +324,21 @@ func TestWhichFilesChangeTheWorkspace(t *testing.T) {
 		}
 	}
 }
+
+// While it can't be told which services use a file, none is left out.
+func TestFilesWhoseServicesAreNotKnown(t *testing.T) {
+	t.Parallel()
+	s := &session{state: stateIn(t), events: newFeed(nil)}
+	b := &bringUp{session: s, workspace: &workspace{}}
+	b.record.Workspace = filepath.Join(t.TempDir(), "gone")
+	for _, name := range []string{"agent", "gateway"} {
+		b.workspace.found.Services = append(b.workspace.found.Services, images.Service{Name: name, Dir: "go/cmd/" + name, Language: images.Go})
+	}
+	r := newReloader(b)
+	if got := r.affected(t.Context(), []string{"charts/agents/values.yaml", "go/pkg/rpc/dial.go"}); len(got) != 2 || got["agent"].File != "go/pkg/rpc/dial.go" {
+		t.Errorf("a source file: %v", got)
+	}
+	if got := r.affected(t.Context(), []string{"charts/agents/values.yaml"}); len(got) != 0 {
+		t.Errorf("charts alone: %v", got)
+	}
+}
