@@ -117,6 +117,15 @@ func (r *reloader) done(service string, since time.Time, text string) {
 	r.feed.add(&control.Event{Kind: control.Event_RELOADED, Service: service, Text: text, Seconds: time.Since(since).Seconds()})
 }
 
+// forgetGone forgets what waits of services that the workspace has no more.
+func (r *reloader) forgetGone() {
+	have := r.serviceNames()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.pending, func(name string, _ *change) bool { return !slices.Contains(have, name) })
+	maps.DeleteFunc(r.refused, func(name string, _ string) bool { return name != workspaceItself && !slices.Contains(have, name) })
+}
+
 // problems returns what isn't in the platform, and why.
 func (r *reloader) problems() map[string]string {
 	r.mu.Lock()

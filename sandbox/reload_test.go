@@ -291,6 +291,11 @@ func TestRefusedChangesAreToldUntilTheyAreIn(t *testing.T) {
 	if r.problem("sidecar") != nil || r.problem("") == nil {
 		t.Error("the problem of one service is another's, or nobody's")
 	}
+	r.forgetGone() // no service is in the workspace
+	if err := r.problem(""); err != nil {
+		t.Errorf("after the service is gone: %v", err)
+	}
+	r.refuse(errors.New("main.go:1:1: no"), "agent")
 	r.done("agent", time.Now(), "restarted")
 	if err := r.problem(""); err != nil {
 		t.Errorf("after it was mended: %v", err)
@@ -300,7 +305,7 @@ func TestRefusedChangesAreToldUntilTheyAreIn(t *testing.T) {
 	if err := s.events.follow(t.Context(), 0, func(e *control.Event) error { kinds = append(kinds, e.Kind); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if len(kinds) != 3 || kinds[0] != control.Event_CHANGED || kinds[1] != control.Event_REFUSED || kinds[2] != control.Event_RELOADED {
+	if want := []control.Event_Kind{control.Event_CHANGED, control.Event_REFUSED, control.Event_REFUSED, control.Event_RELOADED}; !slices.Equal(kinds, want) {
 		t.Errorf("events: %v", kinds)
 	}
 }
@@ -322,5 +327,23 @@ func TestWhichFilesChangeTheWorkspace(t *testing.T) {
 		if got := r.concernsWorkspace([]string{file}); got != want {
 			t.Errorf("%s: %v", file, got)
 		}
+	}
+}
+
+// While it can't be told which services use a file, none is left out.
+func TestFilesWhoseServicesAreNotKnown(t *testing.T) {
+	t.Parallel()
+	s := &session{state: stateIn(t), events: newFeed(nil)}
+	b := &bringUp{session: s, workspace: &workspace{}}
+	b.record.Workspace = filepath.Join(t.TempDir(), "gone")
+	for _, name := range []string{"agent", "gateway"} {
+		b.workspace.found.Services = append(b.workspace.found.Services, images.Service{Name: name, Dir: "go/cmd/" + name, Language: images.Go})
+	}
+	r := newReloader(b)
+	if got := r.affected(t.Context(), []string{"charts/agents/values.yaml", "go/pkg/rpc/dial.go"}); len(got) != 2 || got["agent"].File != "go/pkg/rpc/dial.go" {
+		t.Errorf("a source file: %v", got)
+	}
+	if got := r.affected(t.Context(), []string{"charts/agents/values.yaml"}); len(got) != 0 {
+		t.Errorf("charts alone: %v", got)
 	}
 }

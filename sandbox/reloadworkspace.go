@@ -26,6 +26,7 @@ func (r *reloader) workspace(ctx context.Context, files []string, since time.Tim
 		r.refuse(err)
 		return
 	}
+	r.forgetGone()
 	r.done("", since, text)
 }
 
