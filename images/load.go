@@ -49,12 +49,13 @@ func Load(ctx context.Context, node Node, images map[name.Tag]v1.Image) (Report,
 	}
 	var done plan
 	for attempt := 0; ; attempt++ {
-		next, err := load(ctx, node, all)
+		next, err := load(ctx, node, all, attempt > 0)
 		if done = next; err == nil {
 			break
 		}
 		// Between asking what the node has and importing, containerd may collect a layer that no image names. The import
-		// then fails, and the node lacks something that it was not sent: only then is there a second attempt.
+		// then fails, and the node lacks something that it was not sent: only then is there a second attempt. It relies on no
+		// layer of the node's: those that arrived with the first attempt are named by nothing, and may be collected next.
 		if attempt > 0 || ctx.Err() != nil || errors.Is(err, errSource) {
 			return Report{}, err
 		}
@@ -126,12 +127,13 @@ func (p plan) sendsMoreThan(other plan) bool {
 	})
 }
 
-// load makes one attempt.
-func load(ctx context.Context, node Node, all []named) (plan, error) {
+// load makes one attempt. With whole, all layers of an image travel that isn't there whole.
+func load(ctx context.Context, node Node, all []named, whole bool) (plan, error) {
 	before, err := readNodeState(ctx, node)
 	if err != nil {
 		return plan{}, err
 	}
+	before.unreliable = whole
 	p := makePlan(before, all)
 	if len(p.send) == 0 {
 		return p, nil
