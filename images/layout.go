@@ -2,9 +2,7 @@ package images
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -76,18 +74,9 @@ func unpackLayer(l v1.Layer, dir string, diffID v1.Hash) error {
 		return err
 	}
 	defer r.Close()
-	f, err := os.CreateTemp(dir, "part-")
-	if err != nil {
-		return err
+	got, err := keepIf(r, dir, func(sum v1.Hash) bool { return sum == diffID })
+	if err == nil && got != diffID {
+		err = fmt.Errorf("its content is %s", got)
 	}
-	defer os.Remove(f.Name())
-	h := newHasher()
-	_, err = io.Copy(io.MultiWriter(f, h), r)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if got := h.hash(); got != diffID {
-		return fmt.Errorf("its content is %s", got)
-	}
-	return os.Rename(f.Name(), layerPath(dir, diffID))
+	return err
 }

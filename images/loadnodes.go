@@ -94,9 +94,10 @@ func LoadAll(ctx context.Context, nodes Nodes, images map[name.Tag]v1.Image) (Re
 		}
 		all = append(all, named{Normalised(tag), p})
 	}
-	done, errs := load(ctx, nodes, all)
+	done, errs := load(ctx, nodes, all, false)
 	// Between asking what a node has and importing, containerd may collect a layer that no image names. The import
-	// then fails, and the node lacks something that it was not sent: only then is there a second attempt.
+	// then fails, and the node lacks something that it was not sent: only then is there a second attempt. It relies on no
+	// layer of the node's: those that arrived with the first attempt are named by nothing, and may be collected next.
 	again := Nodes{}
 	for name, err := range errs {
 		if ctx.Err() != nil || errors.Is(err, errSource) {
@@ -109,7 +110,7 @@ func LoadAll(ctx context.Context, nodes Nodes, images map[name.Tag]v1.Image) (Re
 	}
 	if len(again) > 0 {
 		var more map[string]error
-		done, more = load(ctx, again, all)
+		done, more = load(ctx, again, all, true)
 		maps.Copy(errs, more)
 	}
 	if err := nodes.join(errs); err != nil {
@@ -119,13 +120,15 @@ func LoadAll(ctx context.Context, nodes Nodes, images map[name.Tag]v1.Image) (Re
 	return done.report, nil
 }
 
-// load makes one attempt, and returns what it sent and the errors of the nodes that failed.
-func load(ctx context.Context, nodes Nodes, all []named) (plan, map[string]error) {
+// load makes one attempt, and returns what it sent and the errors of the nodes that failed. With whole, all layers of an
+// image travel that isn't there whole.
+func load(ctx context.Context, nodes Nodes, all []named, whole bool) (plan, map[string]error) {
 	var mu sync.Mutex
 	lacking := Nodes{}
 	var states []nodeState // of those that lack something
 	errs := nodes.each(func(name string, node Node) error {
 		s, err := readNodeState(ctx, node)
+		s.unreliable = whole
 		if err != nil || len(makePlan(all, s).send) == 0 {
 			return err
 		}

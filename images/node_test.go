@@ -131,17 +131,19 @@ func (n *fakeNode) load(r io.Reader) error {
 		if err != nil {
 			return fail(err)
 		}
-		b, err := io.ReadAll(tr)
-		if err != nil {
+		sum := sha256.New()
+		var kept bytes.Buffer // of what is large only the digest
+		if _, err := io.Copy(io.MultiWriter(sum, limitWriter{&kept, 1 << 20}), tr); err != nil {
 			return fail(err)
 		}
+		b := kept.Bytes()
 		if h.Name == "index.json" {
 			if err := json.Unmarshal(b, &index); err != nil {
 				return err
 			}
 		}
 		if hexName, ok := strings.CutPrefix(h.Name, "blobs/sha256/"); ok {
-			if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != hexName {
+			if hex.EncodeToString(sum.Sum(nil)) != hexName {
 				return fail(fmt.Errorf("blob %s has other content", hexName))
 			}
 			n.content["sha256:"+hexName] = b
@@ -175,6 +177,17 @@ func (n *fakeNode) name(ref string, digest v1.Hash) {
 	if json.Unmarshal(n.content[digest.String()], &m) == nil {
 		n.names[m.Config.Digest.String()] = digest.String()
 	}
+}
+
+// limitWriter keeps no more than the first n bytes.
+type limitWriter struct {
+	w *bytes.Buffer
+	n int
+}
+
+func (l limitWriter) Write(p []byte) (int, error) {
+	l.w.Write(p[:min(len(p), max(0, l.n-l.w.Len()))])
+	return len(p), nil
 }
 
 type errorReader struct{ err error }

@@ -29,6 +29,15 @@ a kill or a reboot it goes on where it stopped.
 The workspace is a folder laid out like a DYNAMOS checkout. By default it is the one that this folder lies in, or
 its platform/ folder (the reference platform); a sandbox keeps its workspace until it is purged.
 
+Its services are go/cmd/NAME, python/NAME, and any X/NAME with a Dockerfile or a dynsandbox.yaml:
+
+  build: ["make", "image"]   # a command, run in that folder, with DYNSANDBOX_IMAGE set to the image's name
+  image: acc/matcher:dev     # what it leaves in the engine (default: the service's name), or
+  oci: out/oci               # the folder of the OCI layout that it leaves instead
+  ignore: [target]           # files whose change builds nothing: what the command writes
+
+--debug, --build-arg, --offline and --node-image are remembered until they are given again.
+
 The work is done by a session process in the background, which stays and owns the config store. Ctrl-C asks it to
 stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C after that only detaches.`,
 		Example: `  dynsandbox up
