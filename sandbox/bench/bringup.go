@@ -32,7 +32,7 @@ func freshUp(ctx context.Context, b *bench, n int) (s samples, err error) {
 
 // upRunning is `up` on a sandbox that runs.
 func upRunning(ctx context.Context, b *bench, n int) (s samples, err error) {
-	if err := b.ready(ctx); err != nil {
+	if _, err := b.up(ctx, b.workspace); err != nil { // it sets right what other rows have changed
 		return s, err
 	}
 	for range n {

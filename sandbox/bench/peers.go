@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/image"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/internal/engine"
@@ -53,8 +54,10 @@ func (b *bench) borrow(ctx context.Context, ref string) (giveBack func(context.C
 		return nil, err
 	}
 	return func(ctx context.Context) error {
-		_, err := command{argv: []string{"docker", "rmi", "-f", ref}}.run(ctx)
-		return err
+		if _, err := b.docker.ImageRemove(ctx, ref, image.RemoveOptions{}); err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("remove image %s: %w", ref, err)
+		}
+		return nil
 	}, nil
 }
 
