@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -32,18 +31,17 @@ type bench struct {
 	isUp      bool
 	state     sandbox.State
 	docker    *client.Client
-	said      io.Writer // gets what commands say while they run
 }
 
 // newBench finds the programs and makes the copy of the workspace. It must be run in the repository's root.
-func newBench(ctx context.Context, keep bool, said io.Writer) (*bench, error) {
+func newBench(ctx context.Context, keep bool) (*bench, error) {
 	root, err := os.Getwd()
 	if err != nil {
 		return nil, err
 	}
 	bin := filepath.Join(root, "bin")
 	b := &bench{
-		binary: filepath.Join(bin, "dynsandbox"), kind: filepath.Join(bin, "kind"), keep: keep, said: said,
+		binary: filepath.Join(bin, "dynsandbox"), kind: filepath.Join(bin, "kind"), keep: keep,
 		// Always at the same places: what the compiler has cached is found again.
 		workspace: filepath.Join(bin, "bench-platform"), scratch: filepath.Join(bin, "bench-scratch"),
 	}

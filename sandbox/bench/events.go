@@ -16,6 +16,8 @@ import (
 // event is a line of `dynsandbox events -o json`.
 type event struct {
 	Kind, Service, Text string
+
+	at time.Time // when it was read
 }
 
 // concerns reports whether the event is about a service; one event can be about several.
@@ -28,6 +30,7 @@ func (e event) concerns(service string) bool {
 type stream struct {
 	events <-chan event
 	stop   context.CancelFunc
+	seen   map[string]time.Time // when the service that was waited for had its last event of each kind
 }
 
 // watch begins a stream. The caller stops it.
@@ -51,11 +54,12 @@ func (b *bench) watch(ctx context.Context) (*stream, error) {
 		for lines.Scan() {
 			var e event
 			if json.Unmarshal(lines.Bytes(), &e) == nil {
+				e.at = time.Now()
 				events <- e
 			}
 		}
 	}()
-	return &stream{events, stop}, nil
+	return &stream{events, stop, map[string]time.Time{}}, nil
 }
 
 // eventLimit is how long anything may take that is waited for here.
@@ -69,6 +73,9 @@ func (s *stream) await(ctx context.Context, kind, service string) error {
 	for {
 		select {
 		case e, ok := <-s.events:
+			if e.concerns(service) {
+				s.seen[e.Kind] = e.at
+			}
 			switch {
 			case !ok:
 				return fmt.Errorf("wait for %s to be %s: the session ended the events", service, kind)
@@ -86,8 +93,9 @@ func (s *stream) await(ctx context.Context, kind, service string) error {
 	}
 }
 
-// forget drops the events that nobody has waited for.
+// forget drops the events until now.
 func (s *stream) forget() {
+	clear(s.seen)
 	for {
 		select {
 		case _, ok := <-s.events:

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // streamOf is a stream of events that ends after them.
@@ -12,7 +13,7 @@ func streamOf(events ...event) *stream {
 		ch <- e
 	}
 	close(ch)
-	return &stream{events: ch, stop: func() {}}
+	return &stream{ch, func() {}, map[string]time.Time{}}
 }
 
 func TestAwait(t *testing.T) {
@@ -21,6 +22,9 @@ func TestAwait(t *testing.T) {
 	s := streamOf(built, others, loaded, built)
 	if err := s.await(t.Context(), "loaded", "agent"); err != nil {
 		t.Error(err)
+	}
+	if _, ok := s.seen["built"]; !ok {
+		t.Error("what happened on the way was not noted")
 	}
 	if e := <-s.events; e != built {
 		t.Errorf("the next event is %v: one too early or too late was taken", e)
@@ -32,7 +36,8 @@ func TestAwait(t *testing.T) {
 
 // A change that is refused will never be loaded: whoever waits for that is told at once, with the compiler's words.
 func TestAwaitRefused(t *testing.T) {
-	s := streamOf(event{"refused", "sidecar", "not mine"}, event{"refused", "agent", "main.go:1: syntax error"}, event{Kind: "loaded", Service: "agent"})
+	s := streamOf(event{Kind: "refused", Service: "sidecar", Text: "not mine"},
+		event{Kind: "refused", Service: "agent", Text: "main.go:1: syntax error"}, event{Kind: "loaded", Service: "agent"})
 	if err := s.await(t.Context(), "loaded", "agent"); err == nil || !strings.Contains(err.Error(), "syntax error") {
 		t.Errorf("got %v", err)
 	}

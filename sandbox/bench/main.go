@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(chosen) == 0 {
 		return fail(fmt.Errorf("no row matches %s", s.rows))
 	}
-	b, err := newBench(ctx, s.keep, stderr)
+	b, err := newBench(ctx, s.keep)
 	if err != nil {
 		return fail(err)
 	}

@@ -65,6 +65,7 @@ func (b *bench) comparePython(ctx context.Context, n int, peer func(context.Cont
 			continue // it made sure that the events flow
 		}
 		s.ours = append(s.ours, ours)
+		s.addSteps(t, events.seen)
 		if peer == nil {
 			continue
 		}

@@ -98,6 +98,7 @@ func (b *bench) compareGo(ctx context.Context, n int, pollFrom string, peer func
 			continue // both had to compile what is in the cache from now on
 		}
 		s.ours, s.peer = append(s.ours, ours), append(s.peer, theirs)
+		s.addSteps(t, events.seen)
 	}
 	return s, nil
 }

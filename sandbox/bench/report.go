@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -26,21 +28,22 @@ type report struct {
 // result is one row. Value is the median of the comparisons of each sample with its peer's, Low and High are the least
 // and the greatest; all three are absent when the row wasn't measured.
 type result struct {
-	Name        string     `json:"name"`
-	What        string     `json:"what"`
-	Compare     comparison `json:"compare"`
-	Unit        string     `json:"unit"`
-	Value       *float64   `json:"value,omitempty"`
-	Low         *float64   `json:"low,omitempty"`
-	High        *float64   `json:"high,omitempty"`
-	Goal        string     `json:"goal"`
-	Met         *bool      `json:"met,omitempty"`
-	SampleUnit  string     `json:"sampleUnit"`
-	Ours        []float64  `json:"ours,omitempty"`
-	Peer        []float64  `json:"peer,omitempty"`
-	Note        string     `json:"note,omitempty"`
-	NotMeasured string     `json:"notMeasured,omitempty"` // why there is nothing to measure yet
-	Error       string     `json:"error,omitempty"`       // why it couldn't be measured: a failure
+	Name        string               `json:"name"`
+	What        string               `json:"what"`
+	Compare     comparison           `json:"compare"`
+	Unit        string               `json:"unit"`
+	Value       *float64             `json:"value,omitempty"`
+	Low         *float64             `json:"low,omitempty"`
+	High        *float64             `json:"high,omitempty"`
+	Goal        string               `json:"goal"`
+	Met         *bool                `json:"met,omitempty"`
+	SampleUnit  string               `json:"sampleUnit"`
+	Ours        []float64            `json:"ours,omitempty"`
+	Peer        []float64            `json:"peer,omitempty"`
+	Note        string               `json:"note,omitempty"`
+	Steps       map[string][]float64 `json:"steps,omitempty"`       // seconds from each sample's beginning to what happened on its way
+	NotMeasured string               `json:"notMeasured,omitempty"` // why there is nothing to measure yet
+	Error       string               `json:"error,omitempty"`       // why it couldn't be measured: a failure
 }
 
 func newReport(n int) report {
@@ -116,6 +119,9 @@ func (r result) text() string {
 			}
 			fmt.Fprintln(&b)
 		}
+	}
+	for _, step := range slices.SortedFunc(maps.Keys(r.Steps), func(a, b string) int { return cmp.Compare(median(r.Steps[a]), median(r.Steps[b])) }) {
+		fmt.Fprintf(&b, "  %s after %s s\n", step, number(median(r.Steps[step])))
 	}
 	switch {
 	case r.Error != "":

@@ -15,7 +15,7 @@ func three() report {
 	r := row{name: "speed", what: "ours ÷ theirs", compare: ratio, unit: "s", goal: atMost(0.5)}
 	rep := newReport(3)
 	rep.Rows = []result{
-		r.judge(samples{ours: []float64{1, 2, 3}, peer: []float64{4, 4, 4}, note: "on a fine day"}, nil),
+		r.judge(samples{ours: []float64{1, 2, 3}, peer: []float64{4, 4, 4}, steps: map[string][]float64{"half": {0.5, 0.5, 0.5}}, note: "on a fine day"}, nil),
 		row{name: "later", compare: alone, unit: "s", goal: atMost(1)}.judge(samples{}, notMeasured("there is none yet")),
 		row{name: "broken", compare: alone, unit: "s", goal: atLeast(1)}.judge(samples{}, errors.New("it fell over\nand more")),
 	}
@@ -81,7 +81,7 @@ func TestFailed(t *testing.T) {
 
 func TestTextTellsAllSamples(t *testing.T) {
 	text := three().Rows[0].text()
-	for _, part := range []string{"1 2 3", "4 4 4", "0.5×", "on a fine day"} {
+	for _, part := range []string{"1 2 3", "4 4 4", "0.5×", "half after 0.5 s", "on a fine day"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q in\n%s", part, text)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"time"
 )
 
 // row is one line of the table.
@@ -22,7 +23,18 @@ type row struct {
 // other, so that a machine that slows down does so for both.
 type samples struct {
 	ours, peer []float64
-	note       string // what a reader must know of how this run measured, for people
+	steps      map[string][]float64 // seconds from the beginning of each of ours to what happened on its way
+	note       string               // what a reader must know of how this run measured, for people
+}
+
+// addSteps notes when things happened in the sample that began with t.
+func (s *samples) addSteps(t timer, happened map[string]time.Time) {
+	if s.steps == nil {
+		s.steps = map[string][]float64{}
+	}
+	for step, at := range happened {
+		s.steps[step] = append(s.steps[step], at.Sub(t.began).Seconds())
+	}
 }
 
 // comparison says what of a sample and its peer's is the row's value.
@@ -108,7 +120,7 @@ func withUnit(number, unit string) string {
 // judge turns what was measured into the row's result.
 func (r row) judge(s samples, err error) result {
 	res := result{Name: r.name, What: r.what, Compare: r.compare, SampleUnit: r.unit, Unit: r.valueUnit(), Goal: r.goalText(),
-		Ours: s.ours, Peer: s.peer, Note: s.note}
+		Ours: s.ours, Peer: s.peer, Steps: s.steps, Note: s.note}
 	if why := notMeasured(""); errors.As(err, &why) {
 		res.NotMeasured = string(why)
 		return res
