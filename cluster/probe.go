@@ -73,5 +73,8 @@ func checkProbe(p *corev1.Pod) error {
 	if _, ok := p.Labels["app"]; ok {
 		errs = append(errs, fmt.Errorf("%s: the Pod of a Job still has the label app", PolicyJobPods))
 	}
+	if p.Spec.DNSConfig == nil {
+		errs = append(errs, fmt.Errorf("%s: lookups still wait five seconds", PolicyDNSTimeout))
+	}
 	return errors.Join(errs...)
 }

@@ -69,22 +69,14 @@ func (q Quirks) proxyMode() v1alpha4.ProxyMode {
 	return v1alpha4.NFTablesProxyMode
 }
 
-//go:embed kubelet-cgroups.conf
-var kubeletCgroups []byte
+//go:embed kubelet.conf
+var kubeletUnit []byte
 
 // The kubelet's drop-in, in the state folder and in the node (after kind's own, which is 11).
 const (
-	kubeletUnitFile = "kubelet-cgroups.conf"
-	nodeKubeletUnit = "/etc/systemd/system/kubelet.service.d/12-cgroups.conf"
+	kubeletUnitFile = "kubelet.conf"
+	nodeKubeletUnit = "/etc/systemd/system/kubelet.service.d/12-dynsandbox.conf"
 )
-
-// kubeletUnit returns the drop-in of kubelet.service that the quirks take, or nil.
-func (q Quirks) kubeletUnit() []byte {
-	if !q.CgroupV1 {
-		return nil
-	}
-	return kubeletCgroups
-}
 
 // kubeletPatch returns what the quirks add to a KubeletConfiguration.
 func (q Quirks) kubeletPatch() string {

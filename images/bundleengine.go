@@ -80,7 +80,7 @@ func splitImage(ctx context.Context, stream io.Reader, dir string, wanted map[st
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
-		var r io.Reader = counted(ctx, tr, "read an image from the engine", &read, 0)
+		var r io.Reader = countReads(ctx, tr, "read an image from the engine", &read, 0)
 		if h.Size <= smallFile {
 			if small[h.Name], err = io.ReadAll(r); err != nil {
 				return nil, fmt.Errorf("%s: %w", h.Name, err)

@@ -140,7 +140,7 @@ func (p *Packer) write(ctx context.Context, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		err = putEntry(tw, bundleBlobs+b.Digest.Hex, b.Size, counted(ctx, r, "write the bundle", &done, total))
+		err = putEntry(tw, bundleBlobs+b.Digest.Hex, b.Size, countReads(ctx, r, "write the bundle", &done, total))
 		r.Close()
 		if err != nil {
 			return fmt.Errorf("%s (%s): %w", b.Digest, p.bundle.uses(b.Digest), err)
@@ -168,7 +168,7 @@ type countingReader struct {
 	reported int64
 }
 
-func counted(ctx context.Context, r io.Reader, what string, done *int64, total int64) io.Reader {
+func countReads(ctx context.Context, r io.Reader, what string, done *int64, total int64) io.Reader {
 	return &countingReader{ctx: ctx, r: r, what: what, done: done, total: total, reported: *done}
 }
 

@@ -126,7 +126,7 @@ func (l *bundleLoad) readBlob(ctx context.Context, br *bundleReader, b BundleBlo
 		to = append(to, f)
 		l.report.Bytes += b.Size
 	}
-	if _, err := io.Copy(io.MultiWriter(to...), counted(ctx, br.tr, "read the bundle", done, total)); err != nil {
+	if _, err := io.Copy(io.MultiWriter(to...), countReads(ctx, br.tr, "read the bundle", done, total)); err != nil {
 		return err
 	}
 	if got := h.hash(); got != b.Digest {

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -17,71 +17,55 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
 
-// Pack adds all that a machine without a network needs to build services, or not to have to: images of Python services and
-// their bases, the library's wheel, binaries of Go services and their modules. What isn't built is built first.
-func (b Builders) Pack(ctx context.Context, p *Packer, services []Service) error {
-	var goServices []Service
-	for _, s := range services {
-		if s.Language == Go {
-			goServices = append(goServices, s)
-			continue
-		}
-		python, ok := b.Python.(*PythonBuilder)
-		if !ok {
-			return fmt.Errorf("pack %s: nothing is known of how it is built", s.Name)
-		}
-		if err := python.pack(ctx, p, s); err != nil {
-			return fmt.Errorf("pack %s: %w", s.Name, err)
-		}
-	}
-	if len(goServices) == 0 {
-		return nil
-	}
-	if err := b.Go.pack(ctx, p, goServices); err != nil {
-		return fmt.Errorf("pack the Go services: %w", err)
+// carrier is a builder whose services can be carried to a machine without a network.
+type carrier interface {
+	// pack adds all that services are built of, and what they are now. What isn't built is built first.
+	pack(ctx context.Context, p *Packer, services []Service) error
+	// lacks returns what building services offline takes and this machine hasn't, as far as it can be told before.
+	lacks(ctx context.Context, services []Service) ([]Lack, error)
+}
+
+var _, _, _, _ carrier = (*GoBuilder)(nil), (*PythonBuilder)(nil), (*DockerfileBuilder)(nil), (*CommandBuilder)(nil)
+
+// carrierOf finds the one that is behind a builder's decorators; nil: none is.
+func carrierOf(builder any) carrier {
+	switch b := builder.(type) {
+	case carrier:
+		return b
+	case Recorded:
+		return carrierOf(b.Builder)
+	case *Cached:
+		return carrierOf(b.Builder)
+	case Limited:
+		return carrierOf(b.Each)
 	}
 	return nil
 }
 
-// pack adds the image that the engine has, or now builds, of just the sources as they are; layers that hold later changes
-// of them are not in the engine.
-func (b *PythonBuilder) pack(ctx context.Context, p *Packer, svc Service) error {
-	if err := os.MkdirAll(b.builtDir(), 0o755); err != nil {
-		return err
+// byLanguage are services with one language after the other.
+func byLanguage(services []Service) map[string][]Service {
+	groups := map[string][]Service{}
+	for _, s := range services {
+		groups[s.Language] = append(groups[s.Language], s)
 	}
-	in, err := b.inputs(ctx, svc)
-	if err != nil {
-		return err
-	}
-	if _, err := b.withEngine(ctx, svc, in); err != nil {
-		return err
-	}
-	id, err := b.find(ctx, in)
-	if err == nil && id == "" {
-		err = errChanging
-	}
-	if err != nil {
-		return err
-	}
-	for _, base := range in.from.chosen {
-		progress.Report(ctx, progress.Update{What: "pack " + base.Ref})
-		if err := p.AddImage(ctx, BundleImage{Role: RoleBase, Name: base.Wanted, Wanted: base.Wanted, Ref: base.Ref}, base.ID); err != nil {
-			return err
+	return groups
+}
+
+// Pack adds all that a machine without a network needs to build services, or not to have to: images of services and their
+// bases, the Python library's wheel, binaries of Go services and their modules. What isn't built is built first.
+func (b Builders) Pack(ctx context.Context, p *Packer, services []Service) error {
+	groups := byLanguage(services)
+	for _, language := range slices.Sorted(maps.Keys(groups)) {
+		names := strings.Join(serviceNames(groups[language]), ", ")
+		c := carrierOf(b[language])
+		if c == nil {
+			return fmt.Errorf("pack %s: nothing is known of how it is built", names)
+		}
+		if err := c.pack(ctx, p, groups[language]); err != nil {
+			return fmt.Errorf("pack %s: %w", names, err)
 		}
 	}
-	progress.Report(ctx, progress.Update{What: "pack " + svc.Name})
-	ref := fmt.Sprintf(ourNames+"bundled-%s:%s", strings.ToLower(svc.Name), in.anywhere()[:12])
-	if err := p.AddImage(ctx, BundleImage{Role: RoleService, Name: svc.Name, Ref: ref}, id); err != nil {
-		return err
-	}
-	if in.lib.dir == "" {
-		return nil
-	}
-	at := "python/" + in.lib.anywhere
-	if slices.ContainsFunc(p.bundle.Files, func(f BundleFile) bool { return strings.HasPrefix(f.Path, at+"/") }) {
-		return nil
-	}
-	return p.addTree(BundleFile{Role: RoleLibrary, Path: at}, in.lib.dir)
+	return nil
 }
 
 // pack adds the services' binaries, under the hash of their sources, and the modules that the workspace's go.mod lists.
@@ -90,7 +74,7 @@ func (b *GoBuilder) pack(ctx context.Context, p *Packer, services []Service) err
 	if err != nil {
 		return err
 	}
-	if _, err := b.BuildAll(ctx, services); err != nil {
+	if _, err := b.Build(ctx, services...); err != nil {
 		return err
 	}
 	out, err := b.outDir()

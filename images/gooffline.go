@@ -58,12 +58,12 @@ func (b *GoBuilder) bundled(services []Service) (string, error) {
 // outside matches a module that is replaced by a folder beside the workspace's module.
 var outside = regexp.MustCompile(`=>\s*"?(?:\.\./|/)`)
 
-// sourcesHash tells the sources of the workspace's module apart by what they are, on whichever machine; "" where they are
-// not all in its folder.
+// sourcesHash tells what binaries are made of apart, on whichever machine: the sources of the workspace's module, and
+// whether they are for a debugger. It is "" where the sources are not all in its folder.
 func (b *GoBuilder) sourcesHash() (string, error) {
 	root := filepath.Join(b.Workspace, "go")
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %s\n", builderRevision, runtime.GOARCH)
+	fmt.Fprintf(h, "%d %s debug=%t\n", builderRevision, runtime.GOARCH, b.Debug)
 	if mod, err := os.ReadFile(filepath.Join(root, "go.mod")); err != nil || outside.Match(mod) {
 		return "", err
 	}
@@ -81,8 +81,8 @@ func (b *GoBuilder) sourcesHash() (string, error) {
 	return hex.EncodeToString(h.Sum(nil))[:32], nil
 }
 
-// Lacks returns what building services offline takes and this machine hasn't, as far as it can be told before.
-func (b *GoBuilder) Lacks(ctx context.Context, services []Service) ([]Lack, error) {
+// lacks tells of a compiler and modules; binaries of a bundle need neither.
+func (b *GoBuilder) lacks(ctx context.Context, services []Service) ([]Lack, error) {
 	if dir, err := b.bundled(services); err != nil || dir != "" || len(services) == 0 {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func TestPythonLacks(t *testing.T) {
 	workspace := pythonWorkspace(t)
 	b, e := pythonBuilder(t, workspace)
 	svc := Service{Name: "query", Dir: query, Language: Python}
-	all := Builders{Go: &GoBuilder{}, Python: b}
+	all := Builders{Python: Recorded{Builder: Limited{Each: b}}}
 	lacks := func() []string {
 		t.Helper()
 		b.Bases.Offline = true
@@ -93,11 +93,11 @@ func moduleWorkspace(t *testing.T) (*GoBuilder, []Service) {
 
 func TestGoLacks(t *testing.T) {
 	b, services := moduleWorkspace(t)
-	got, err := b.Lacks(t.Context(), services)
+	got, err := b.lacks(t.Context(), services)
 	if err != nil || !slices.Equal(names(got), []string{"example.com/Dep@v1.0.0"}) {
 		t.Errorf("it lacks %q, error %v", names(got), err)
 	}
-	if got, err := b.Lacks(t.Context(), services[1:]); err != nil || len(got) > 0 {
+	if got, err := b.lacks(t.Context(), services[1:]); err != nil || len(got) > 0 {
 		t.Errorf("a service without imports lacks %q, error %v", names(got), err)
 	}
 }
@@ -116,19 +116,19 @@ func TestGoBundledBinaries(t *testing.T) {
 		}
 		writeAt(t, filepath.Join(dir, s.Name), "binary of "+s.Name)
 	}
-	if got, err := b.Lacks(t.Context(), services); err != nil || len(got) > 0 {
+	if got, err := b.lacks(t.Context(), services); err != nil || len(got) > 0 {
 		t.Errorf("it lacks %q, error %v", names(got), err)
 	}
-	built, err := b.BuildAll(t.Context(), services)
+	built, err := b.Build(t.Context(), services...)
 	if err != nil || len(built) != 2 {
 		t.Fatalf("built %v, error %v", built, err)
 	}
 	b.Workspace = copyOf(t, b.Workspace) // times and places don't matter
-	if _, err := b.BuildAll(t.Context(), services); err != nil {
+	if _, err := b.Build(t.Context(), services...); err != nil {
 		t.Errorf("a copy of the workspace: %v", err)
 	}
 	writeAt(t, filepath.Join(b.Workspace, "go/cmd/two/other.go"), "package main\n\nvar changed = 1\n")
-	if _, err := b.BuildAll(t.Context(), services); err == nil || !strings.Contains(err.Error(), "example.com/Dep") {
+	if _, err := b.Build(t.Context(), services...); err == nil || !strings.Contains(err.Error(), "example.com/Dep") {
 		t.Errorf("changed sources: error %v, want that they can't be compiled here", err)
 	}
 }

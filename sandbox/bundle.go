@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,8 +42,10 @@ func (p BundlePlan) WriteText(w io.Writer) error {
 }
 
 // bundling returns what a bundle is made with: a bring-up that never runs, of a workspace that was read, and a function
-// that closes it. A workspace that isn't named is the one that dir lies in.
-func bundling(ctx context.Context, workspace, dir string) (_ *bringUp, done func() error, err error) {
+// that closes it. Of want, the workspace counts (the one that dir lies in where none is named), and what services are
+// built with.
+func bundling(ctx context.Context, want Settings, dir string) (_ *bringUp, done func() error, err error) {
+	workspace := want.Workspace
 	if workspace == "" {
 		if workspace, err = FindWorkspace(dir); err != nil {
 			return nil, nil, err
@@ -54,7 +57,8 @@ func bundling(ctx context.Context, workspace, dir string) (_ *bringUp, done func
 	if err := checkWorkspace(workspace); err != nil {
 		return nil, nil, err
 	}
-	b := newBringUp(&session{}, UpOptions{}, newFeed(nil))
+	b := newBringUp(&session{log: slog.New(slog.DiscardHandler)}, UpOptions{}, newFeed(nil))
+	b.record.Debug, b.record.BuildArgs = want.Debug != nil && *want.Debug, want.BuildArgs
 	if b.workspace, err = readWorkspace(workspace, "unused", false); err != nil {
 		return nil, nil, err
 	}
@@ -68,8 +72,8 @@ func bundling(ctx context.Context, workspace, dir string) (_ *bringUp, done func
 }
 
 // PlanBundle says what [CreateBundle] would put into a bundle. It changes nothing.
-func PlanBundle(ctx context.Context, workspace, dir string) (BundlePlan, error) {
-	b, done, err := bundling(ctx, workspace, dir)
+func PlanBundle(ctx context.Context, want Settings, dir string) (BundlePlan, error) {
+	b, done, err := bundling(ctx, want, dir)
 	if err != nil {
 		return BundlePlan{}, err
 	}
@@ -96,8 +100,8 @@ func PlanBundle(ctx context.Context, workspace, dir string) (BundlePlan, error) 
 
 // CreateBundle writes everything to a file that a machine without a network needs to bring a workspace up: the node's and
 // the broker's images, the services with what they are built on, their modules. What isn't there is built or pulled first.
-func CreateBundle(ctx context.Context, file, workspace, dir string) (images.Bundle, error) {
-	b, done, err := bundling(ctx, workspace, dir)
+func CreateBundle(ctx context.Context, file string, want Settings, dir string) (images.Bundle, error) {
+	b, done, err := bundling(ctx, want, dir)
 	if err != nil {
 		return images.Bundle{}, err
 	}

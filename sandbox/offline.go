@@ -64,10 +64,10 @@ func (b *bringUp) lacks(ctx context.Context) ([]images.Lack, error) {
 	if !ok {
 		lacks = append(lacks, images.Lack{Kind: images.LackImage, Name: brokerImage, Why: "the broker runs it"})
 	}
-	if sources, err := images.Fingerprint(b.workspace.dir); err != nil {
+	if sources, err := images.Fingerprint(b.workspace.dir, b.record.buildSettings()...); err != nil {
 		return nil, err
 	} else if sources == b.record.Sources {
-		if stand, err := b.lookAtNode(ctx); err == nil && stand { // an error: the node doesn't run, or isn't there
+		if stand, err := b.lookAtNodes(ctx); err == nil && stand { // an error: a node doesn't run, or isn't there
 			return lacks, nil
 		}
 	}

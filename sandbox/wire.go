@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
@@ -34,6 +35,8 @@ func failed(err error) error {
 		code = codes.Canceled
 	case errors.Is(err, ErrNotReady):
 		code = codes.FailedPrecondition
+	case errors.Is(err, cluster.ErrOtherOwner):
+		code = codes.AlreadyExists
 	}
 	return status.Error(code, err.Error())
 }
@@ -48,6 +51,15 @@ func detailed(code codes.Code, err error, value any) error {
 	}
 	return st.Err()
 }
+
+// remoteError has the session's whole text, and is what it was there.
+type remoteError struct {
+	text string
+	is   error
+}
+
+func (e remoteError) Error() string { return e.text }
+func (e remoteError) Unwrap() error { return e.is }
 
 // told is the opposite of [failed].
 func told(err error) error {
@@ -72,6 +84,8 @@ func told(err error) error {
 				return &lacks
 			}
 		}
+	case codes.AlreadyExists:
+		return remoteError{s.Message(), cluster.ErrOtherOwner}
 	case codes.InvalidArgument:
 		for _, d := range s.Details() {
 			var invalid fault.Invalids

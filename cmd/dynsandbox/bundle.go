@@ -29,14 +29,15 @@ machine that never had a network, and so does hot reload of Go and Python source
 }
 
 func newBundleCreate(g *global) *cobra.Command {
-	var workspace string
-	var dryRun bool
+	var settings sandbox.Settings
+	var debug, dryRun bool
+	var buildArgs []string
 	c := &cobra.Command{
 		Use:   "create FILE",
 		Short: "Write a bundle of a workspace",
 		Long: `create builds the services of a workspace as they are now, gets what is missing of images, and writes all of it to a
 file. The file appears when it is whole; an older one of that name stays until then. The workspace's own sources are
-not in it: take them along.`,
+not in it: take them along. What services are built with (--debug, --build-arg) must be what up there is given.`,
 		Example: `  dynsandbox bundle create platform.bundle
   dynsandbox bundle create platform.bundle --workspace ~/src/DYNAMOS --dry-run`,
 		Args: args(cobra.ExactArgs(1)),
@@ -45,15 +46,19 @@ not in it: take them along.`,
 			if err != nil {
 				return err
 			}
+			settings.Debug = &debug
+			if settings.BuildArgs, err = parseBuildArgs(buildArgs); err != nil {
+				return err
+			}
 			if dryRun {
-				plan, err := sandbox.PlanBundle(cmd.Context(), workspace, dir)
+				plan, err := sandbox.PlanBundle(cmd.Context(), settings, dir)
 				if err != nil {
 					return err
 				}
 				return g.print(plan)
 			}
 			view := newScreen(g.err)
-			b, err := sandbox.CreateBundle(progress.With(cmd.Context(), view.reporter("bundle")), files[0], workspace, dir)
+			b, err := sandbox.CreateBundle(progress.With(cmd.Context(), view.reporter("bundle")), files[0], settings, dir)
 			view.clear()
 			if err != nil {
 				return err
@@ -61,7 +66,9 @@ not in it: take them along.`,
 			return g.print(b)
 		},
 	}
-	c.Flags().StringVar(&workspace, "workspace", "", "the workspace (default: found from the current folder)")
+	c.Flags().StringVar(&settings.Workspace, "workspace", "", "the workspace (default: found from the current folder)")
+	c.Flags().BoolVar(&debug, "debug", false, "build Go services for a debugger: with DWARF, not optimised")
+	c.Flags().StringArrayVar(&buildArgs, "build-arg", nil, "`KEY=VALUE` for the Dockerfiles of services; repeat it for several")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be in it; build and write nothing")
 	g.outputFlag(c)
 	return c

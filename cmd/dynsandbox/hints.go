@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/sandbox"
 )
@@ -28,6 +29,10 @@ func hints(err error) []string {
 			"a bundle brings everything: dynsandbox bundle create FILE where there is a network, dynsandbox bundle load FILE here",
 			"or use the network: dynsandbox up --offline=false",
 		}
+	case errors.Is(err, sandbox.ErrStopped):
+		return []string{"dynsandbox up goes on from there"}
+	case errors.Is(err, cluster.ErrOtherOwner):
+		return []string{"another name: dynsandbox up --name OTHER", "or remove that one, with the state folder that it has: XDG_STATE_HOME=... dynsandbox down --purge"}
 	case strings.Contains(err.Error(), "reach the docker engine"):
 		return []string{"dynsandbox setup installs and starts an engine (Debian and Ubuntu, as root)"}
 	}
