@@ -24,6 +24,7 @@ type Config struct {
 	Network   Network
 	StateDir  string // private folder of the sandbox; the cluster keeps its kubeconfig, record and policies there
 	LaunchDir string // host folder that the node mounts, for the orchestrator's /app/etcd
+	MountDir  string // host folder that the node mounts, see [Mount]
 
 	// PullPolicyViaAPI creates the admission policies through the API even where the API server could load them
 	// from files. Such policies can be deleted by anyone with access to the cluster.
@@ -54,6 +55,9 @@ func (c Config) validate() error {
 	if c.LaunchDir != "" && !filepath.IsAbs(c.LaunchDir) {
 		errs = append(errs, fmt.Errorf("launch files' folder %q: must be absolute", c.LaunchDir))
 	}
+	if c.MountDir != "" && !filepath.IsAbs(c.MountDir) {
+		errs = append(errs, fmt.Errorf("folder of mounts %q: must be absolute", c.MountDir))
+	}
 	return errors.Join(errs...)
 }
 
@@ -76,6 +80,9 @@ func (c Config) kindConfig(static bool, q Quirks) *v1alpha4.Cluster {
 	node := v1alpha4.Node{Role: v1alpha4.ControlPlaneRole, Image: c.NodeImage}
 	if c.LaunchDir != "" {
 		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: c.LaunchDir, ContainerPath: nodeLaunchDir})
+	}
+	if c.MountDir != "" {
+		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: c.MountDir, ContainerPath: nodeMountDir, Readonly: true})
 	}
 	node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: filepath.Join(c.StateDir, kubeletUnitFile), ContainerPath: nodeKubeletUnit, Readonly: true})
 

@@ -87,6 +87,11 @@ func (c *Cluster) writeFiles(made record, d design) error {
 			return fmt.Errorf("create folder of launch files: %w", err)
 		}
 	}
+	if c.cfg.MountDir != "" {
+		if err := os.MkdirAll(c.cfg.MountDir, 0o755); err != nil {
+			return fmt.Errorf("create folder of mounts: %w", err)
+		}
+	}
 	if err := c.writeRecord(made); err != nil {
 		return err
 	}
