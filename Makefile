@@ -1,5 +1,6 @@
 # make up     everything is set up, the cluster comes up, the platform runs, one scenario has passed
 # make test   unit and end-to-end tests (the latter on a real kind cluster of their own)
+# make bench  ratios against what else people would do, and floors: docs/performance.md
 # make build  only bin/dynsandbox
 
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ BIN := bin/dynsandbox
 # One setting for building, testing and vetting: they share the compiler's cache, and need no C compiler.
 export CGO_ENABLED := 0
 
-.PHONY: up test unit platform-test e2e engine build lint fmt proto clean
+.PHONY: up test unit platform-test e2e bench engine build lint fmt proto clean
 
 up: engine
 	$(BIN) up
@@ -34,6 +35,13 @@ platform-test:
 # -v: the steps are long, and a log that stands still helps nobody.
 e2e: engine
 	$(GO) test ./sandbox/e2e -count=1 -v -timeout 75m
+
+# On a sandbox of its own. BENCH='-run reload -n 7' measures some rows only, with more samples; bin/bench -h tells the rest.
+# kind's own command is the peer of some.
+bench: engine
+	$(GO) build -buildvcs=false -ldflags=-w -o bin/kind sigs.k8s.io/kind
+	$(GO) build -buildvcs=false -ldflags=-w -o bin/bench ./sandbox/bench
+	bin/bench $(BENCH)
 
 lint:
 	@test -z "$$(gofmt -l cmd sandbox cluster images fixtures scenarios internal platform/go)" || { gofmt -l cmd sandbox cluster images fixtures scenarios internal platform/go; echo "not formatted: make fmt"; exit 1; }

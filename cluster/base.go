@@ -20,20 +20,22 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
-// waitBase waits for what kind doesn't: a Ready node, and the ServiceAccount without which no Pod can be made.
-func (c *Client) waitBase(ctx context.Context) error {
+// waitBase waits for what kind doesn't: Ready nodes, and the ServiceAccount without which no Pod can be made.
+func (c *Client) waitBase(ctx context.Context, nodes []string) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		return waitFor(ctx, c.Clientset.CoreV1().RESTClient(), "nodes", "", "", &corev1.Node{}, "the node to be Ready",
-			func(o runtime.Object) (bool, string) {
-				for _, cond := range o.(*corev1.Node).Status.Conditions {
-					if cond.Type == corev1.NodeReady {
-						return cond.Status == corev1.ConditionTrue, cond.Message
+	for _, name := range nodes {
+		g.Go(func() error {
+			return waitFor(ctx, c.Clientset.CoreV1().RESTClient(), "nodes", "", name, &corev1.Node{}, "node "+name+" to be Ready",
+				func(o runtime.Object) (bool, string) {
+					for _, cond := range o.(*corev1.Node).Status.Conditions {
+						if cond.Type == corev1.NodeReady {
+							return cond.Status == corev1.ConditionTrue, cond.Message
+						}
 					}
-				}
-				return false, "no Ready condition yet"
-			})
-	})
+					return false, "no Ready condition yet"
+				})
+		})
+	}
 	g.Go(func() error {
 		return waitFor(ctx, c.Clientset.CoreV1().RESTClient(), "serviceaccounts", "default", "default", &corev1.ServiceAccount{},
 			"the default ServiceAccount", func(runtime.Object) (bool, string) { return true, "" })

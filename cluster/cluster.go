@@ -39,9 +39,9 @@ type State string
 // The states that a cluster can be found in.
 const (
 	Absent  State = "absent"
-	Partial State = "partial" // its creation was broken off, or its network or mounts are others now: Create begins again
+	Partial State = "partial" // its creation was broken off, a node of it is gone, or its network or mounts are others now: Create begins again
 	Stopped State = "stopped" // or paused
-	Running State = "running" // the node runs; whether the API answers is another question: see [Cluster.WaitAPI]
+	Running State = "running" // all nodes run; whether the API answers is another question: see [Cluster.WaitAPI]
 )
 
 // Kubeconfig is the path of the cluster's own kubeconfig, mode 0600. The user's is never touched.
@@ -59,6 +59,9 @@ func (c *Cluster) State(ctx context.Context) (State, error) {
 	}
 	r := c.readRecord()
 	if _, err := os.Stat(c.Kubeconfig()); err != nil || !r.Complete || r.NetworkID != c.cfg.Network.ID || r.LaunchDir != c.cfg.LaunchDir {
+		return Partial, nil
+	}
+	if len(nodes) < r.Nodes {
 		return Partial, nil
 	}
 	for _, n := range nodes {
@@ -81,5 +84,5 @@ func (c *Cluster) containers(ctx context.Context) ([]container.Summary, error) {
 	return list, nil
 }
 
-// Node returns the cluster's node. It doesn't need to run yet.
+// Node returns the cluster's control plane: of [Cluster.Nodes] the one that there always is. It doesn't need to run yet.
 func (c *Cluster) Node() Node { return NewNode(c.docker, NodeName(c.cfg.Sandbox)) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/version"
@@ -25,6 +26,8 @@ type Config struct {
 	StateDir  string // private folder of the sandbox; the cluster keeps its kubeconfig, record and policies there
 	LaunchDir string // host folder that the node mounts, for the orchestrator's /app/etcd
 	MountDir  string // host folder that the node mounts, see [Mount]
+
+	Nodes int // how many, the control plane included; 0 is 1
 
 	// PullPolicyViaAPI creates the admission policies through the API even where the API server could load them
 	// from files. Such policies can be deleted by anyone with access to the cluster.
@@ -58,6 +61,9 @@ func (c Config) validate() error {
 	if c.MountDir != "" && !filepath.IsAbs(c.MountDir) {
 		errs = append(errs, fmt.Errorf("folder of mounts %q: must be absolute", c.MountDir))
 	}
+	if c.Nodes < 0 || c.Nodes > MaxNodes {
+		errs = append(errs, fmt.Errorf("%d nodes: a cluster has 1 to %d", c.Nodes, MaxNodes))
+	}
 	return errors.Join(errs...)
 }
 
@@ -74,17 +80,18 @@ func (c Config) policyRoute(kubernetes string) (static bool, err error) {
 	return !c.PullPolicyViaAPI && v.AtLeast(version.MustParseSemantic(staticPolicyVersion)), nil
 }
 
-// kindConfig returns kind's configuration: one node, as fast to start as it gets, with everything that a
+// kindConfig returns kind's configuration: nodes as fast to start as it gets, with everything that a
 // development cluster can do without durability traded for speed.
 func (c Config) kindConfig(static bool, q Quirks) *v1alpha4.Cluster {
-	node := v1alpha4.Node{Role: v1alpha4.ControlPlaneRole, Image: c.NodeImage}
+	var mounts []v1alpha4.Mount // of every node: Pods may be on any
 	if c.LaunchDir != "" {
-		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: c.LaunchDir, ContainerPath: nodeLaunchDir})
+		mounts = append(mounts, v1alpha4.Mount{HostPath: c.LaunchDir, ContainerPath: nodeLaunchDir})
 	}
 	if c.MountDir != "" {
-		node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: c.MountDir, ContainerPath: nodeMountDir, Readonly: true})
+		mounts = append(mounts, v1alpha4.Mount{HostPath: c.MountDir, ContainerPath: nodeMountDir, Readonly: true})
 	}
-	node.ExtraMounts = append(node.ExtraMounts, v1alpha4.Mount{HostPath: filepath.Join(c.StateDir, kubeletUnitFile), ContainerPath: nodeKubeletUnit, Readonly: true})
+	mounts = append(mounts, v1alpha4.Mount{HostPath: filepath.Join(c.StateDir, kubeletUnitFile), ContainerPath: nodeKubeletUnit, Readonly: true})
+	node := v1alpha4.Node{Role: v1alpha4.ControlPlaneRole, Image: c.NodeImage, ExtraMounts: slices.Clone(mounts)}
 
 	// The crash back-off's cap is 1 s, so that a typo in a service costs seconds. Images that were loaded belong
 	// to every Pod, even where a pull was tried first: NeverVerify.
@@ -108,12 +115,23 @@ func (c Config) kindConfig(static bool, q Quirks) *v1alpha4.Cluster {
 	// By default the proxy waits a second before it follows a change of a Service's Pods. Until then requests go to the
 	// addresses of before, and after a restart of the node other Pods have those.
 	const proxy = "kind: KubeProxyConfiguration\nnftables:\n  minSyncPeriod: 10ms\niptables:\n  minSyncPeriod: 10ms\n"
+	// What kubeadm is told of kubelet and proxy here, it tells the workers that join.
 	node.KubeadmConfigPatches = []string{kubelet, clusterPatch, proxy}
+	nodes := []v1alpha4.Node{node}
+	if c.Nodes > 1 {
+		// As in a cluster of one node, Pods may be on the control plane too.
+		nodes[0].KubeadmConfigPatches = append(nodes[0].KubeadmConfigPatches, "kind: InitConfiguration\nnodeRegistration:\n  taints: []\n")
+	}
+	for _, name := range c.nodeNames()[1:] {
+		// Not with the image's Pod network, which is for one node: the worker waits for one of its own (see ConnectPods).
+		network := v1alpha4.Mount{HostPath: c.netDir(name), ContainerPath: nodeNetDir}
+		nodes = append(nodes, v1alpha4.Node{Role: v1alpha4.WorkerRole, Image: c.NodeImage, ExtraMounts: append(slices.Clone(mounts), network)})
+	}
 
 	return &v1alpha4.Cluster{
 		TypeMeta: v1alpha4.TypeMeta{Kind: "Cluster", APIVersion: "kind.x-k8s.io/v1alpha4"},
 		Name:     Name(c.Sandbox),
-		Nodes:    []v1alpha4.Node{node},
+		Nodes:    nodes,
 		Networking: v1alpha4.Networking{
 			IPFamily:         v1alpha4.IPv4Family,
 			APIServerAddress: "127.0.0.1",
@@ -134,9 +152,6 @@ func render(k *v1alpha4.Cluster) ([]byte, error) {
 
 // Name returns the kind cluster's name of a sandbox.
 func Name(sandbox string) string { return "dynsandbox-" + sandbox }
-
-// NodeName returns the name of the sandbox's node, which is also its container's.
-func NodeName(sandbox string) string { return Name(sandbox) + "-control-plane" }
 
 // trimVersion cleans what an image's /kind/version holds.
 func trimVersion(b []byte) string { return strings.TrimSpace(string(b)) }

@@ -15,12 +15,16 @@ func TestKindConfig(t *testing.T) {
 	for file, tc := range map[string]struct {
 		static bool
 		quirks Quirks
+		nodes  int
 	}{
 		"kind.yaml":            {static: true},
 		"kind-restricted.yaml": {static: true, quirks: Quirks{CgroupV1: true, NoSysResource: true}},
 		"kind-api.yaml":        {static: false, quirks: Quirks{OldKernel: true}},
+		"kind-nodes.yaml":      {static: true, quirks: Quirks{CgroupV1: true}, nodes: 3},
 	} {
-		got, err := render(testConfig().kindConfig(tc.static, tc.quirks))
+		cfg := testConfig()
+		cfg.Nodes = tc.nodes
+		got, err := render(cfg.kindConfig(tc.static, tc.quirks))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ const (
 	startWait  = 4 * time.Minute
 )
 
-// Create makes the cluster and returns when its node is Ready, Pods can be made and the admission policies are
+// Create makes the cluster and returns when its nodes are Ready, Pods can be made and the admission policies are
 // in force; CoreDNS may still be starting (see [Client.WaitDNS]). What is left of an earlier creation is deleted first.
 //
 // When ctx ends, or something fails, what was created is deleted before Create returns. After eight minutes it gives up
@@ -41,7 +41,7 @@ func (c *Cluster) Create(ctx context.Context) (err error) {
 	if err := c.Delete(ctx); err != nil {
 		return fmt.Errorf("delete what is left of an earlier cluster: %w", err)
 	}
-	made := record{NodeImage: c.cfg.NodeImage, Kubernetes: kubernetes, NetworkID: c.cfg.Network.ID, LaunchDir: c.cfg.LaunchDir, Settings: d.hash}
+	made := record{NodeImage: c.cfg.NodeImage, Kubernetes: kubernetes, NetworkID: c.cfg.Network.ID, LaunchDir: c.cfg.LaunchDir, Nodes: len(c.cfg.nodeNames()), Settings: d.hash}
 	if err := c.writeFiles(made, d); err != nil {
 		return err
 	}
@@ -67,7 +67,10 @@ func (c *Cluster) Create(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := client.waitBase(ctx); err != nil {
+	if err := c.ConnectPods(ctx); err != nil {
+		return err
+	}
+	if err := client.waitBase(ctx, c.cfg.nodeNames()); err != nil {
 		return err
 	}
 	if err := client.probePolicies(ctx); err != nil {
@@ -92,6 +95,15 @@ func (c *Cluster) writeFiles(made record, d design) error {
 			return fmt.Errorf("create folder of mounts: %w", err)
 		}
 	}
+	for _, name := range c.cfg.nodeNames()[1:] {
+		// What an earlier cluster left there is of other ranges.
+		if err := os.RemoveAll(c.cfg.netDir(name)); err != nil {
+			return fmt.Errorf("empty the folder of a node's pod network: %w", err)
+		}
+		if err := os.MkdirAll(c.cfg.netDir(name), 0o755); err != nil {
+			return fmt.Errorf("create the folder of a node's pod network: %w", err)
+		}
+	}
 	if err := c.writeRecord(made); err != nil {
 		return err
 	}
@@ -109,7 +121,7 @@ func (c *Cluster) writeFiles(made record, d design) error {
 	return nil
 }
 
-// kindCreate runs kind's creation, which knows no context: when ctx ends, its node is removed under it, which
+// kindCreate runs kind's creation, which knows no context: when ctx ends, its nodes are removed under it, which
 // makes it give up soon.
 func (c *Cluster) kindCreate(ctx context.Context, raw []byte) error {
 	if err := os.Setenv("KIND_EXPERIMENTAL_DOCKER_NETWORK", c.cfg.Network.Name); err != nil {
@@ -144,13 +156,13 @@ func (c *Cluster) kindCreate(ctx context.Context, raw []byte) error {
 			return c.kindFault(err)
 		}
 		slog.Info("a node container appeared while creating; beginning again", "cluster", Name(c.cfg.Sandbox))
-		if err := c.Delete(ctx); err != nil {
+		if err := c.removeNodes(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// abandon removes the node again and again until kind has noticed, for at most a minute.
+// abandon removes the nodes again and again until kind has noticed, for at most a minute.
 func (c *Cluster) abandon(done <-chan error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

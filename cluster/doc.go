@@ -1,4 +1,4 @@
-// Package cluster gives a sandbox its Kubernetes cluster: a single kind node on a Docker network of its own,
+// Package cluster gives a sandbox its Kubernetes cluster: one kind node (or several) on a Docker network of its own,
 // where images that were loaded are used whatever a manifest says about pulling.
 //
 // Start with [EnsureNetwork], then [New] and [Cluster.Create]; [Cluster.Client] then speaks to the API server:
@@ -11,7 +11,7 @@
 //	report, err := kube.Apply(ctx, append(cluster.OutsideObjects(network), rendered.Objects...))
 //	err = kube.WaitReady(ctx, rendered.Objects)
 //
-// [Cluster.Node] runs commands in the node, [Cluster.WaitContainerd] says when images may be sent to it (long
+// [Cluster.Nodes] run commands in the nodes, [Cluster.WaitContainerd] says when images may be sent to them (long
 // before Create returns), and [Entry] lets the host reach Services by name.
 //
 // The package never touches the user's kubeconfig, and deletes only containers of its own kind cluster (and those by

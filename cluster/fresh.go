@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,28 +13,29 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// StartedAt returns when the cluster's node was last started.
-func (c *Cluster) StartedAt(ctx context.Context) (time.Time, error) {
-	node, err := c.docker.ContainerInspect(ctx, NodeName(c.cfg.Sandbox))
-	if err != nil {
-		return time.Time{}, fmt.Errorf("inspect node: %w", err)
+// StartedAt returns when the cluster's nodes were last started, by their names.
+func (c *Cluster) StartedAt(ctx context.Context) (map[string]time.Time, error) {
+	started := map[string]time.Time{}
+	for name := range c.Nodes() {
+		node, err := c.docker.ContainerInspect(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("inspect node %s: %w", name, err)
+		}
+		if node.State == nil {
+			return nil, fmt.Errorf("inspect node %s: the engine doesn't tell its state", name)
+		}
+		if started[name], err = time.Parse(time.RFC3339Nano, node.State.StartedAt); err != nil {
+			return nil, fmt.Errorf("inspect node %s: %w", name, err)
+		}
 	}
-	if node.State == nil {
-		return time.Time{}, errors.New("inspect node: the engine doesn't tell its state")
-	}
-	at, err := time.Parse(time.RFC3339Nano, node.State.StartedAt)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("inspect node: %w", err)
-	}
-	return at, nil
+	return started, nil
 }
 
-// WaitRunning waits until all containers of the workloads' Pods run, and were started after the node was, and until the
+// WaitRunning waits until all containers of the workloads' Pods run, and were started after their node was, and until the
 // Services lead to just the Pods that are ready. When a node comes back the API server still has what it last heard of its
 // Pods: that they are ready, and at which addresses, which other Pods may have by then. It is for the kubelet to say
 // otherwise, seconds later.
-func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted time.Time) error {
-	after := nodeStarted.Truncate(time.Second) // as Kubernetes tells time
+func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted map[string]time.Time) error {
 	for _, o := range objects {
 		if !isWorkload(o) {
 			continue
@@ -46,6 +46,7 @@ func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted 
 				return err
 			}
 			for _, p := range pods.Items {
+				after := nodeStarted[p.Spec.NodeName].Truncate(time.Second) // as Kubernetes tells time
 				if err := stale(&p, after); err != nil {
 					return err
 				}
@@ -77,29 +78,62 @@ func (c *Client) leads(ctx context.Context, namespace, service string, selector 
 	if err != nil {
 		return err
 	}
-	lists, err := c.Clientset.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: discoveryv1.LabelServiceName + "=" + service, ResourceVersion: "0",
-	})
+	got, err := c.leadsTo(ctx, namespace, service, "0")
 	if err != nil {
 		return err
 	}
-	var want, got []string
+	var want []string
 	for _, p := range pods.Items {
 		if isReady(&p) && p.DeletionTimestamp == nil && p.Status.PodIP != "" {
 			want = append(want, p.Status.PodIP)
-		}
-	}
-	for _, list := range lists.Items {
-		for _, e := range list.Endpoints {
-			if e.Conditions.Ready == nil || *e.Conditions.Ready {
-				got = append(got, e.Addresses...)
-			}
 		}
 	}
 	slices.Sort(want)
 	slices.Sort(got)
 	if !slices.Equal(want, got) {
 		return fmt.Errorf("its Pods have the addresses %v, it leads to %v", want, got)
+	}
+	return nil
+}
+
+// leadsTo returns the addresses that a Service has as ready, as of a version or newer ("": the newest).
+func (c *Client) leadsTo(ctx context.Context, namespace, service, version string) (addresses []string, err error) {
+	lists, err := c.Clientset.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: discoveryv1.LabelServiceName + "=" + service, ResourceVersion: version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, list := range lists.Items {
+		for _, e := range list.Endpoints {
+			if e.Conditions.Ready == nil || *e.Conditions.Ready {
+				addresses = append(addresses, e.Addresses...)
+			}
+		}
+	}
+	return addresses, nil
+}
+
+// waitLed waits until the Services that select a Pod, which is ready, lead to it.
+func (c *Client) waitLed(ctx context.Context, p *corev1.Pod) error {
+	services, err := c.Clientset.CoreV1().Services(p.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list the Services that lead to Pod %s: %w", p.Name, err)
+	}
+	for _, s := range services.Items {
+		if len(s.Spec.Selector) == 0 || !labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(p.Labels)) {
+			continue
+		}
+		err := poll(ctx, "Service "+s.Namespace+"/"+s.Name+" to lead to Pod "+p.Name, 20*time.Millisecond, func(ctx context.Context) error {
+			addresses, err := c.leadsTo(ctx, s.Namespace, s.Name, "")
+			if err == nil && !slices.Contains(addresses, p.Status.PodIP) {
+				err = fmt.Errorf("it leads to %v", addresses)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -21,11 +21,11 @@ import (
 
 // SwapImages gives containers of a workload's Pods other images, by container. The kubelet restarts just those
 // containers, in place: the Pod keeps its sandbox, its address and its volumes, which takes a fraction of what replacing
-// it does. It returns when all of them run and the Pods are ready.
+// it does. It returns when all of them run, the Pods are ready and the Services that select them lead to them.
 //
 // A container restarts only when the reference of its image changes, whatever its content. The workload's template stays
-// as it is. When a container ends badly, or ctx's deadline passes, the error is a *fault.Timeout or *fault.Exec with the
-// end of its log; the Pods have the new images then.
+// as it is. When a container ends badly, and failFast is set, the error is a *[Died] with the end of its log; when ctx's
+// deadline passes it is a *fault.Timeout. The Pods have the new images then.
 func (c *Client) SwapImages(ctx context.Context, workload Object, images map[string]string, failFast bool) error {
 	pods, err := c.Clientset.CoreV1().Pods(namespaceOf(workload)).List(ctx, metav1.ListOptions{LabelSelector: selectorOf(workload)})
 	if err != nil {
@@ -47,12 +47,12 @@ func (c *Client) swap(ctx context.Context, p *corev1.Pod, images map[string]stri
 	if err != nil || patch == nil {
 		return err
 	}
+	began := time.Now()
 	pods := c.Clientset.CoreV1().Pods(p.Namespace)
 	patched, err := pods.Patch(ctx, p.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
 	if err != nil {
 		return fmt.Errorf("patch Pod %s: %w", p.Name, err)
 	}
-	began := time.Now()
 	last := patched
 	changes := &cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (w watch.Interface, err error) {
@@ -70,9 +70,8 @@ func (c *Client) swap(ctx context.Context, p *corev1.Pod, images map[string]stri
 			return true, nil // it is being replaced: its successor runs what the template names
 		}
 		for _, s := range now.Status.ContainerStatuses {
-			if failFast && died(s, before) {
-				code := s.LastTerminationState.Terminated.ExitCode
-				return false, &fault.Exec{Argv: []string{"container", s.Name}, Tail: c.logOf(ctx, now, s.Name, true), Err: fmt.Errorf("it ended with exit code %d", code)}
+			if failFast && died(s, before, began) {
+				return false, &Died{Container: s.Name, ExitCode: s.LastTerminationState.Terminated.ExitCode, Tail: c.logOf(ctx, now, s.Name, true)}
 			}
 		}
 		return swapped(now, before) && isReady(now), nil
@@ -84,26 +83,56 @@ func (c *Client) swap(ctx context.Context, p *corev1.Pod, images map[string]stri
 		}
 		return &fault.Timeout{WaitedFor: "Pod " + p.Name + " to be ready again", LastSeen: strings.TrimSpace(seen), After: time.Since(began)}
 	}
-	return err
+	if err != nil || last.DeletionTimestamp != nil {
+		return err
+	}
+	return c.waitLed(ctx, last)
 }
 
-// died reports whether a container that replaced another has ended badly.
-func died(s corev1.ContainerStatus, before map[string]string) bool {
+// Died is the error of a container that ended badly after it was given another image.
+type Died struct {
+	Container string
+	ExitCode  int32
+	Tail      string // the end of its log
+}
+
+// Error shows the exit code and the end of the log.
+func (d *Died) Error() string {
+	s := fmt.Sprintf("container %s ended with exit code %d", d.Container, d.ExitCode)
+	if d.Tail != "" {
+		s += "\n  " + strings.ReplaceAll(d.Tail, "\n", "\n  ")
+	}
+	return s
+}
+
+// died reports whether a container that replaced another at a time has ended badly. One that was ending again and again
+// already goes on with the old image until the kubelet knows the new one: what it started by then doesn't count. The
+// kubelet tells seconds alone, so a start within that of the change doesn't either; the next is a second away.
+func died(s corev1.ContainerStatus, before map[string]replaced, changed time.Time) bool {
 	old, ours := before[s.Name]
 	last := s.LastTerminationState.Terminated
-	return ours && last != nil && last.ExitCode != 0 && last.ContainerID != old && s.ContainerID != old
+	if !ours || last == nil || last.ExitCode == 0 || last.ContainerID == old.id || s.ContainerID == old.id {
+		return false
+	}
+	return old.ran || last.StartedAt.Time.After(changed.Truncate(time.Second))
 }
 
-// imagePatch returns the patch to a Pod, nil when it has none of the containers, and the IDs of the containers that will
-// be replaced by it.
-func imagePatch(p *corev1.Pod, images map[string]string) (patch []byte, before map[string]string, err error) {
+// replaced is a container of before.
+type replaced struct {
+	id  string // noContainer when it isn't there yet
+	ran bool
+}
+
+// imagePatch returns the patch to a Pod, nil when it has none of the containers, and the containers that will be
+// replaced by it.
+func imagePatch(p *corev1.Pod, images map[string]string) (patch []byte, before map[string]replaced, err error) {
 	type operation struct {
 		Op    string `json:"op"`
 		Path  string `json:"path"`
 		Value string `json:"value"`
 	}
 	var operations []operation
-	before = map[string]string{}
+	before = map[string]replaced{}
 	for i, c := range p.Spec.Containers {
 		image, ok := images[c.Name]
 		if !ok || image == c.Image {
@@ -112,10 +141,10 @@ func imagePatch(p *corev1.Pod, images map[string]string) (patch []byte, before m
 		// By position, as a merge would put the containers into another order, which no Pod allows.
 		at := "/spec/containers/" + strconv.Itoa(i)
 		operations = append(operations, operation{"test", at + "/name", c.Name}, operation{"replace", at + "/image", image})
-		before[c.Name] = noContainer
+		before[c.Name] = replaced{id: noContainer}
 		for _, s := range p.Status.ContainerStatuses {
 			if s.Name == c.Name && s.ContainerID != "" {
-				before[c.Name] = s.ContainerID
+				before[c.Name] = replaced{s.ContainerID, s.State.Running != nil}
 			}
 		}
 	}
@@ -130,10 +159,10 @@ func imagePatch(p *corev1.Pod, images map[string]string) (patch []byte, before m
 const noContainer = "none"
 
 // swapped reports whether all containers are others than before, and run.
-func swapped(p *corev1.Pod, before map[string]string) bool {
+func swapped(p *corev1.Pod, before map[string]replaced) bool {
 	left := len(before)
 	for _, s := range p.Status.ContainerStatuses {
-		if old, ok := before[s.Name]; ok && s.ContainerID != old && s.State.Running != nil {
+		if old, ok := before[s.Name]; ok && s.ContainerID != old.id && s.State.Running != nil {
 			left--
 		}
 	}

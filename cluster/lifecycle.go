@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -12,8 +14,8 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
-// Start starts the stopped (or paused) node of a cluster that was created, and waits until the API answers.
-// On a running one it only checks that. After four minutes it gives up with a *fault.Timeout.
+// Start starts the stopped (or paused) nodes of a cluster that was created, and waits until the API answers and Pods reach
+// each other. On a running one it only checks that. After four minutes it gives up with a *fault.Timeout.
 func (c *Cluster) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
@@ -24,6 +26,8 @@ func (c *Cluster) Start(ctx context.Context) error {
 	if len(nodes) == 0 {
 		return fmt.Errorf("start cluster %s: it doesn't exist", Name(c.cfg.Sandbox))
 	}
+	// The control plane first, and always in the same order: then their addresses are likely to be those of before.
+	slices.SortFunc(nodes, func(a, b container.Summary) int { return strings.Compare(nodeName(a), nodeName(b)) })
 	for _, n := range nodes {
 		switch n.State {
 		case container.StateRunning:
@@ -36,12 +40,28 @@ func (c *Cluster) Start(ctx context.Context) error {
 			return fmt.Errorf("start node %s: %w", nodeName(n), err)
 		}
 	}
-	return c.WaitAPI(ctx)
+	if err := c.WaitAPI(ctx); err != nil {
+		return err
+	}
+	return c.ConnectPods(ctx)
 }
 
 // Delete removes the cluster's nodes with their volumes, and what the state folder holds of it. It is no error
 // if there is none.
 func (c *Cluster) Delete(ctx context.Context) error {
+	if err := c.removeNodes(ctx); err != nil {
+		return err
+	}
+	// A kind that was killed while it wrote the kubeconfig leaves its lock, and waits for it ever after.
+	for _, f := range []string{recordFile(c.cfg.StateDir), c.Kubeconfig(), c.Kubeconfig() + ".lock"} {
+		if err := os.Remove(f); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("remove cluster's record: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) removeNodes(ctx context.Context) error {
 	nodes, err := c.containers(ctx)
 	if err != nil {
 		return err
@@ -50,12 +70,6 @@ func (c *Cluster) Delete(ctx context.Context) error {
 		err := c.docker.ContainerRemove(ctx, n.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
 		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) { // conflict: its removal is under way
 			return fmt.Errorf("remove node %s: %w", nodeName(n), err)
-		}
-	}
-	// A kind that was killed while it wrote the kubeconfig leaves its lock, and waits for it ever after.
-	for _, f := range []string{recordFile(c.cfg.StateDir), c.Kubeconfig(), c.Kubeconfig() + ".lock"} {
-		if err := os.Remove(f); err != nil && !os.IsNotExist(err) {
-			return fmt.Errorf("remove cluster's record: %w", err)
 		}
 	}
 	return nil
@@ -68,11 +82,11 @@ func nodeName(n container.Summary) string {
 	return n.ID
 }
 
-// WaitContainerd waits until the node's containerd takes images and won't be restarted any more. While [Cluster.Create]
-// runs that is seconds before the API server answers.
+// WaitContainerd waits until the containerd of every node takes images and won't be restarted any more. While
+// [Cluster.Create] runs that is seconds before the API server answers.
 func (c *Cluster) WaitContainerd(ctx context.Context) error {
-	// kind patches containerd's configuration and restarts it before kubeadm makes its first certificate:
-	// an import before that may be cut off.
+	// kind patches containerd's configuration and restarts it, on all nodes, before kubeadm makes its first certificate
+	// on the control plane: an import before that may be cut off.
 	const ready = "test -e /etc/kubernetes/pki/ca.crt && exec ctr version"
 	return poll(ctx, "the node's containerd", 150*time.Millisecond, func(ctx context.Context) error {
 		creating := c.provisioning.Load()
@@ -85,11 +99,21 @@ func (c *Cluster) WaitContainerd(ctx context.Context) error {
 				return fmt.Errorf("the cluster is %s and isn't being created yet", state)
 			}
 		}
-		_, err := c.Node().Exec(ctx, nil, "sh", "-c", ready)
-		if err == nil && creating {
+		if _, err := c.Node().Exec(ctx, nil, "sh", "-c", ready); err != nil {
+			return err
+		}
+		for name, n := range c.Nodes() {
+			if name == NodeName(c.cfg.Sandbox) {
+				continue
+			}
+			if _, err := n.Exec(ctx, nil, "ctr", "version"); err != nil {
+				return fmt.Errorf("node %s: %w", name, err)
+			}
+		}
+		if creating {
 			c.taken.Store(true)
 		}
-		return err
+		return nil
 	})
 }
 

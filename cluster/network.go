@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -110,6 +111,9 @@ func createOptions(sandbox, stateDir string, subnet netip.Prefix) network.Create
 	}
 }
 
+// ErrOtherOwner is the error of a sandbox whose name belongs to one with another state folder.
+var ErrOtherOwner = errors.New("the name is taken")
+
 // ours reads an inspected network, and refuses one of the same name that isn't the sandbox's.
 func ours(n network.Inspect, sandbox, stateDir string) (Network, error) {
 	if n.Labels[engine.LabelSandbox] != sandbox {
@@ -117,8 +121,7 @@ func ours(n network.Inspect, sandbox, stateDir string) (Network, error) {
 	}
 	// Networks of earlier versions don't say whose they are.
 	if owner := n.Labels[engine.LabelOwner]; owner != "" && owner != stateDir {
-		return Network{}, fmt.Errorf("a sandbox %q runs already whose state is in %s, not in %s: choose another name (--name), or remove that one (down --purge with its state folder)",
-			sandbox, owner, stateDir)
+		return Network{}, fmt.Errorf("%w: sandbox %q has its state in %s, not in %s", ErrOtherOwner, sandbox, owner, stateDir)
 	}
 	for _, c := range n.IPAM.Config {
 		subnet, err := netip.ParsePrefix(c.Subnet)

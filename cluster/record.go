@@ -17,6 +17,7 @@ type record struct {
 	Kubernetes string `json:"kubernetes"`
 	NetworkID  string `json:"networkID"`
 	LaunchDir  string `json:"launchDir"`
+	Nodes      int    `json:"nodes"`    // 0 in records of earlier versions: 1
 	Settings   string `json:"settings"` // design.hash; empty in records of earlier versions
 }
 
@@ -73,6 +74,9 @@ func (c *Cluster) Outdated(ctx context.Context) (string, error) {
 	}
 	if r.NodeImage != c.cfg.NodeImage {
 		return fmt.Sprintf("the cluster runs node image %s, and %s is wanted%s", r.NodeImage, c.cfg.NodeImage, way), nil
+	}
+	if is, wanted := max(r.Nodes, 1), max(c.cfg.Nodes, 1); is != wanted {
+		return fmt.Sprintf("the cluster was made with --nodes %d, and --nodes %d is wanted%s", is, wanted, way), nil
 	}
 	if r.Settings == "" {
 		return "", nil

@@ -35,6 +35,7 @@ func TestOutdated(t *testing.T) {
 	}{
 		"as it would be made now":       {nil, info, ""},
 		"another node image":            {func(r *record) { r.NodeImage = "kindest/node:v1.36.0" }, info, "runs node image kindest/node:v1.36.0, and kindest/node:v1.37.2 is wanted"},
+		"another number of nodes":       {func(r *record) { r.Nodes = 3 }, info, "made with --nodes 3, and --nodes 1 is wanted"},
 		"a machine with other quirks":   {nil, system.Info{CgroupVersion: "1", KernelVersion: "6.1.0"}, "other settings"},
 		"another kernel":                {nil, system.Info{CgroupVersion: "2", KernelVersion: "5.10.0-28-amd64"}, "other settings"},
 		"by a version that doesn't say": {func(r *record) { r.Settings = "" }, system.Info{CgroupVersion: "1"}, ""},

@@ -75,9 +75,13 @@ func (d *Dependents) Refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	folderSources, err := readFolderSources(d.workspace, slices.Concat(byLanguage[Dockerfile], byLanguage[Command]))
+	if err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sources = []origins{goSources, pythonSources}
+	d.sources = []origins{goSources, pythonSources, folderSources}
 	return nil
 }
 

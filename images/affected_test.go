@@ -131,7 +131,7 @@ func TestAffected(t *testing.T) {
 		"go/pkg/both":                       "one: imports go/pkg/both, two: imports go/pkg/both", // removed as a whole
 		"go/pkg/first/q/":                   "one: embedded by go/pkg/first",
 		"python/query/main.py":              "query: its folder",
-		"python/query/requirements.txt":     "query: its folder",
+		"python/query/requirements.txt":     "query: its requirements.txt",
 		"python/query/data/made.csv":        "query: its folder",
 		"python/query/Dockerfile":           "", // python/Dockerfile stands for it
 		"python/query/README.md":            "",
@@ -187,7 +187,7 @@ func TestPythonSourcesFollowTheBuilder(t *testing.T) {
 	}{
 		"generated modules lie beside the library": {map[string]string{"python/lib/protofiles/a_pb2.py": ""}, "proto-files/a.proto", ""},
 		"no library":                 {map[string]string{"python/lib/setup.py": "-"}, "proto-files/a.proto", ""},
-		"no shared Dockerfile":       {map[string]string{"python/Dockerfile": "-"}, "python/query/Dockerfile", "query: its folder"},
+		"no shared Dockerfile":       {map[string]string{"python/Dockerfile": "-"}, "python/query/Dockerfile", "query: its Dockerfile"},
 		"the shared one was removed": {map[string]string{"python/Dockerfile": "-"}, "python/Dockerfile", dockerfile},
 	} {
 		if got := affected(sharedDependents(t, sharedWorkspace(t, c.changes)), c.file); got != c.want {

@@ -50,7 +50,7 @@ func (s pythonSources) rules(p string) map[string]string {
 	rules := map[string]string{}
 	for _, svc := range s.services {
 		if goesIn(p, svc.Dir, "tests") && !(s.dockerfile && p == svc.Dir+"/Dockerfile") {
-			rules[svc.Name] = "its folder"
+			rules[svc.Name] = folderRule(strings.TrimPrefix(p, svc.Dir+"/"))
 		}
 	}
 	if len(rules) == 0 && s.isNewLibrary(p) {

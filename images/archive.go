@@ -53,6 +53,9 @@ func takeApart(img v1.Image) (parts, error) {
 		return p, err
 	}
 	p.platform = v1.Platform{OS: cf.OS, Architecture: cf.Architecture, Variant: cf.Variant}
+	if err := checkPlatform(p.platform); err != nil { // the node would take it, and its Pods would not start
+		return p, err
+	}
 	p.chains = chainIDs(cf.RootFS.DiffIDs)
 	layers, err := img.Layers()
 	if err != nil {

@@ -5,23 +5,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sync/errgroup"
-
-	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
 
-// Builder makes a service's image.
-//
-// Build must return the same digest for the same input, and layers that are uncompressed and can be read more than
-// once. An error of the compiler (or of a Dockerfile's step) must carry its output whole, in a *fault.Exec.
+// Builder makes the images of services of one kind. [Limited], [Cached] and [Recorded] wrap one.
 type Builder interface {
-	Build(ctx context.Context, svc Service) (v1.Image, error)
+	// Build makes images. It takes several services because a compiler that is started once for all of them shares their
+	// common work. What was built is returned in the given order, together with a *[BuildError] of every service that wasn't.
+	//
+	// Build must make the same digest of the same input, and layers that can be read more than once. An error of the
+	// compiler (or of a Dockerfile's step) must carry its output whole, in a *fault.Exec.
+	Build(ctx context.Context, services ...Service) ([]Built, error)
 }
 
 // Built is a service's image.
@@ -31,49 +30,33 @@ type Built struct {
 	Took    time.Duration // of a service built together with others: of all of them
 }
 
-// Builders are the builders of all languages.
-type Builders struct {
-	Go     *GoBuilder
-	Python Builder
-}
+// Builders are the builders of all languages, by language.
+type Builders map[string]Builder
 
-// All builds services: all Go ones with one run of the compiler, first, and Python ones beside it, as many at once as
-// there are cores. On error it returns what was built nevertheless, and all errors.
+// All builds services, those of each language beside those of the others. On error it returns what was built
+// nevertheless, and all errors: [ErrorsByService] tells them apart.
 func (b Builders) All(ctx context.Context, services []Service) ([]Built, error) {
-	var goServices, others []Service
+	groups := map[string][]Service{}
+	var errs []error
 	for _, s := range services {
-		if s.Language == Go {
-			goServices = append(goServices, s)
-		} else {
-			others = append(others, s)
+		if b[s.Language] == nil {
+			errs = append(errs, &BuildError{Services: []string{s.Name}, Err: fmt.Errorf("no builder for language %q", s.Language)})
+			continue
 		}
+		groups[s.Language] = append(groups[s.Language], s)
 	}
-	built := make([]Built, len(others))
-	errs := make([]error, len(others)+1)
-	var fromGo []Built
-	var g errgroup.Group
-	g.SetLimit(runtime.NumCPU())
-	if len(goServices) > 0 {
-		g.Go(func() error {
-			fromGo, errs[len(others)] = b.Go.BuildAll(ctx, goServices)
-			return nil
+	var all []Built
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for language, group := range groups {
+		wg.Go(func() {
+			built, err := b[language].Build(ctx, group...)
+			mu.Lock()
+			defer mu.Unlock()
+			all, errs = append(all, built...), append(errs, err)
 		})
 	}
-	for i, s := range others {
-		g.Go(func() error {
-			if s.Language != Python {
-				errs[i] = fmt.Errorf("build %s: no builder for language %q", s.Name, s.Language)
-				return nil
-			}
-			began := time.Now()
-			progress.Report(ctx, progress.Update{What: "build " + s.Name})
-			img, err := b.Python.Build(ctx, s)
-			built[i], errs[i] = Built{s, img, time.Since(began)}, err
-			return nil
-		})
-	}
-	g.Wait() //nolint:errcheck // the functions collect their errors
-	all := append(fromGo, slices.DeleteFunc(built, func(b Built) bool { return b.Image == nil })...)
+	wg.Wait()
 	slices.SortFunc(all, func(a, b Built) int { return cmp.Compare(a.Service.Name, b.Service.Name) })
 	return all, errors.Join(errs...)
 }
@@ -87,4 +70,12 @@ func Tagged(built []Built) map[name.Tag]v1.Image {
 		}
 	}
 	return m
+}
+
+func serviceNames(services []Service) []string {
+	names := make([]string, len(services))
+	for i, s := range services {
+		names[i] = s.Name
+	}
+	return names
 }

@@ -78,7 +78,7 @@ func buildInEngine(ctx context.Context, docker client.APIClient, job buildJob) (
 		if ping, pingErr := docker.Ping(ctx); pingErr == nil && ping.BuilderVersion == build.BuilderV1 {
 			err = fmt.Errorf("%w (%w)", ErrNoBuildKit, err)
 		}
-		return "", fmt.Errorf("build %s: %w", job.what, err)
+		return "", fmt.Errorf("ask the engine to build: %w", err)
 	}
 	defer answer.Body.Close()
 	steps := steps{names: map[string]string{}, logs: map[string]*strings.Builder{}, done: map[string]bool{}}
@@ -99,7 +99,7 @@ func buildInEngine(ctx context.Context, docker client.APIClient, job buildJob) (
 	case err != nil:
 		return "", &fault.Exec{Argv: []string{"build", job.what}, Tail: steps.failure(), Err: err}
 	case id == "":
-		return "", fmt.Errorf("build %s: the engine reported no image", job.what)
+		return "", errors.New("the engine reported no image")
 	}
 	return id, nil
 }

@@ -35,7 +35,11 @@ type contextFile struct {
 
 // addFolder adds a folder's sources under the path at, without the entries of it that are named in without.
 func (t contextTree) addFolder(known *fileHashes, from, at string, without ...string) error {
-	skip := func(rel string) bool { return skipInContext(rel) || slices.Contains(without, rel) }
+	return t.addFolderBut(known, from, at, func(rel string) bool { return skipInContext(rel) || slices.Contains(without, rel) })
+}
+
+// addFolderBut adds what skip doesn't leave out.
+func (t contextTree) addFolderBut(known *fileHashes, from, at string, skip func(rel string) bool) error {
 	return walkTree(from, skip, func(rel string, info fs.FileInfo) error {
 		dst := path.Join(at, filepath.ToSlash(rel))
 		if info.IsDir() {

@@ -5,25 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
 // Languages of services, as their builders are chosen by.
 const (
-	Go     = "go"
-	Python = "python"
+	Go         = "go"
+	Python     = "python"
+	Dockerfile = "dockerfile" // any that the engine builds from a Dockerfile in the service's folder
+	Command    = "command"    // any that is built by the command in the service's own ServiceFile
 )
 
 // Service is one folder of a workspace that becomes one image.
 type Service struct {
 	Name     string     `json:"name"`
 	Dir      string     `json:"dir"`      // relative to the workspace, with slashes: "go/cmd/agent"
-	Language string     `json:"language"` // Go or Python
+	Language string     `json:"language"` // one of the constants
 	Refs     []name.Tag `json:"-"`        // the names by which charts and agents ask for its image
 }
 
@@ -61,8 +64,8 @@ const (
 	agentTag     = "main"
 )
 
-// Discover finds the services of a workspace: the folders go/cmd/NAME, and python/NAME with a main.py, that refs
-// ask for. Of an image only the last part of its repository counts, so that a fork's account names don't matter.
+// Discover finds the services of a workspace that refs ask for: the folders go/cmd/NAME, python/NAME with a main.py, and
+// any X/NAME with a Dockerfile or a [ServiceFile]. Of an image only the last part of its repository counts, so that a fork's account names don't matter.
 func Discover(workspace string, refs Refs) (Found, error) {
 	folders, idle, err := serviceFolders(workspace)
 	if err != nil {
@@ -111,11 +114,34 @@ func Discover(workspace string, refs Refs) (Found, error) {
 		s.Refs = slices.CompactFunc(s.Refs, func(a, b name.Tag) bool { return a.Name() == b.Name() })
 		f.Services = append(f.Services, s)
 	}
+	if err := checkServiceFiles(workspace, f.Services); err != nil {
+		return Found{}, err
+	}
 	slices.SortFunc(f.Services, func(a, b Service) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(f.NotBuilt, func(a, b NotBuilt) int { return cmp.Compare(a.Dir, b.Dir) })
 	slices.SortFunc(f.Missing, func(a, b Missing) int { return cmp.Or(cmp.Compare(a.WhoAsks, b.WhoAsks), cmp.Compare(a.Name, b.Name)) })
 	f.Missing = slices.Compact(f.Missing)
 	return f, nil
+}
+
+// checkServiceFiles reads the files of those services that have one, so that what is wrong in them is told before
+// anything is built.
+func checkServiceFiles(workspace string, services []Service) error {
+	var bad fault.Invalids
+	for _, s := range services {
+		if s.Language != Command {
+			continue
+		}
+		if _, err := readServiceFile(workspace, s); fault.AsInvalids(err) != nil {
+			bad = append(bad, fault.AsInvalids(err)...)
+		} else if err != nil {
+			return err
+		}
+	}
+	if bad != nil {
+		return bad
+	}
+	return nil
 }
 
 // jobTags are the names by which an agent may ask for the image of a service in a Job: those it has compiled in, and
@@ -133,49 +159,6 @@ func jobTags(service string, refs Refs) ([]name.Tag, error) {
 		tags = append(tags, tag)
 	}
 	return tags, nil
-}
-
-// ServiceFolders returns the names of the workspace's folders that have the shape of a service, whether anything refers to
-// them or not.
-func ServiceFolders(workspace string) ([]string, error) {
-	folders, _, err := serviceFolders(workspace)
-	return slices.Sorted(maps.Keys(folders)), err
-}
-
-// serviceFolders lists the folders that have the shape of a service, by name, and those that nearly have.
-func serviceFolders(workspace string) (map[string]Service, []NotBuilt, error) {
-	folders := map[string]Service{}
-	goDirs, err := subfolders(filepath.Join(workspace, "go", "cmd"))
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, n := range goDirs {
-		if sources, _ := filepath.Glob(filepath.Join(workspace, "go", "cmd", n, "*.go")); len(sources) > 0 {
-			folders[n] = Service{Name: n, Dir: "go/cmd/" + n, Language: Go}
-		}
-	}
-	pythonDirs, err := subfolders(filepath.Join(workspace, "python"))
-	if err != nil {
-		return nil, nil, err
-	}
-	var idle []NotBuilt
-	for _, n := range pythonDirs {
-		dir := "python/" + n
-		full := filepath.Join(workspace, "python", n)
-		_, taken := folders[n]
-		switch sources, _ := filepath.Glob(filepath.Join(full, "*.py")); {
-		case isLibrary(full):
-		case !exists(filepath.Join(full, "main.py")):
-			if len(sources) > 0 {
-				idle = append(idle, NotBuilt{n, dir, "it has no main.py"})
-			}
-		case taken:
-			idle = append(idle, NotBuilt{n, dir, "go/cmd/" + n + " has the same name"})
-		default:
-			folders[n] = Service{Name: n, Dir: dir, Language: Python}
-		}
-	}
-	return folders, idle, nil
 }
 
 // isLibrary reports whether a folder is a Python package to be installed rather than run.

@@ -1,8 +1,10 @@
 // Package images turns a workspace's services into container images on a cluster's node, with no registry.
 //
 // Start with [Discover]: it says which folders of a workspace are services. [Builders.All] builds them: Go services
-// with the host's compiler ([GoBuilder]), Python services with the engine's BuildKit and, where only sources were
-// changed, without it ([PythonBuilder]). [Load] streams the results into a node, sending only what the node lacks.
+// with the host's compiler ([GoBuilder]), others from their Dockerfiles with the engine's BuildKit ([DockerfileBuilder]) or
+// with a command of their own ([CommandBuilder]), Python services with the BuildKit too and, where only sources were
+// changed, without it ([PythonBuilder]). [Load] streams the results into a node, sending only what the node lacks,
+// and [LoadAll] into several from one read.
 // Images that nobody here builds (the broker, the bases of Dockerfiles) come from [ThirdParty.Resolve]: the engine's
 // own, a pulled one, or a stand-in made of Debian packages. [Fingerprint] tells in milliseconds whether there is
 // anything to build.

@@ -1,9 +1,13 @@
 package images
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/moby/patternmatcher"
@@ -23,12 +27,8 @@ func (t contextTree) withoutIgnored() (contextTree, error) {
 	if err != nil {
 		return nil, err
 	}
-	patterns, err := ignorefile.ReadAll(text)
+	matcher, err := ignoreMatcher(text)
 	text.Close()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ignoreFiles[i], err)
-	}
-	matcher, err := patternmatcher.New(patterns)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ignoreFiles[i], err)
 	}
@@ -47,6 +47,57 @@ func (t contextTree) withoutIgnored() (contextTree, error) {
 		}
 	}
 	return seen, nil
+}
+
+func ignoreMatcher(r io.Reader) (*patternmatcher.PatternMatcher, error) {
+	patterns, err := ignorefile.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	return patternmatcher.New(patterns)
+}
+
+// leftOut tells what in a service's folder is none of its sources: what no context has, and what its .dockerignore, or
+// its [ServiceFile], leaves out. What a pattern takes out only for another to take in again counts as a source.
+func leftOut(workspace string, svc Service) (func(rel string) bool, error) {
+	var matcher *patternmatcher.PatternMatcher
+	switch svc.Language {
+	case Dockerfile:
+		for _, name := range ignoreFiles {
+			content, err := os.ReadFile(filepath.Join(workspace, filepath.FromSlash(svc.Dir), name))
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			if err == nil {
+				matcher, err = ignoreMatcher(bytes.NewReader(content))
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s/%s: %w", svc.Dir, name, err)
+			}
+			break
+		}
+	case Command:
+		how, err := readServiceFile(workspace, svc)
+		if err != nil {
+			return nil, err
+		}
+		if how.oci != "" {
+			how.ignore = append(how.ignore, how.oci)
+		}
+		if matcher, err = patternmatcher.New(how.ignore); err != nil {
+			return nil, fmt.Errorf("%s/%s: ignore: %w", svc.Dir, ServiceFile, err)
+		}
+	}
+	return func(rel string) bool {
+		if skipInContext(rel) {
+			return true
+		}
+		if matcher == nil || matcher.Exclusions() {
+			return false
+		}
+		ignored, err := matcher.MatchesOrParentMatches(filepath.ToSlash(rel))
+		return err == nil && ignored && rel != "Dockerfile" && !slices.Contains(ignoreFiles, rel)
+	}, nil
 }
 
 func (t contextTree) read(p string) (io.ReadCloser, error) {

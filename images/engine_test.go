@@ -2,6 +2,7 @@ package images
 
 import (
 	"archive/tar"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +39,7 @@ type builtImage struct {
 	id, tag string
 	layers  []string
 	labels  map[string]string
+	arch    string // "": this machine's
 }
 
 func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -118,7 +121,7 @@ func (e *fakeEngine) image(w http.ResponseWriter, method, ref string) {
 			layers[i] = digestOf(layer)
 		}
 		answer(w, map[string]any{
-			"Id": b.id, "Os": "linux", "Architecture": "amd64", "Config": map[string]any{"Labels": b.labels, "Cmd": []string{"python"}},
+			"Id": b.id, "Os": "linux", "Architecture": cmp.Or(b.arch, runtime.GOARCH), "Config": map[string]any{"Labels": b.labels, "Cmd": []string{"python"}},
 			"RootFS": map[string]any{"Type": "layers", "Layers": layers},
 		})
 	}
@@ -199,6 +202,11 @@ func answer(w io.Writer, v any) {
 }
 
 func (e *fakeEngine) client(t *testing.T) client.APIClient {
+	t.Helper()
+	return engineClient(t, e)
+}
+
+func engineClient(t *testing.T, e http.Handler) client.APIClient {
 	t.Helper()
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)

@@ -142,7 +142,20 @@ func touchAll(dir string, diffIDs []v1.Hash) bool {
 // Which file is which layer is told by content alone: the engines' own tables differ, and come last.
 func splitSaved(ctx context.Context, stream io.Reader, dir string, wanted map[string]bool) error {
 	var read int64
-	tr := tar.NewReader(stream)
+	return eachFile(stream, func(h *tar.Header, r io.Reader) error {
+		if err := keepLayer(r, dir, wanted); err != nil {
+			return fmt.Errorf("%s: %w", h.Name, err)
+		}
+		if read += h.Size; h.Size >= meterStep {
+			progress.Report(ctx, progress.Update{What: "read the image from the engine", Done: read, Unit: "bytes"})
+		}
+		return nil
+	})
+}
+
+// eachFile calls visit for every regular file of an archive.
+func eachFile(archive io.Reader, visit func(h *tar.Header, r io.Reader) error) error {
+	tr := tar.NewReader(archive)
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
@@ -154,13 +167,9 @@ func splitSaved(ctx context.Context, stream io.Reader, dir string, wanted map[st
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
-		if err := keepLayer(tr, dir, wanted); err != nil {
-			return fmt.Errorf("%s: %w", h.Name, err)
+		if err := visit(h, tr); err != nil {
+			return err
 		}
-		if read += h.Size; h.Size < meterStep {
-			continue
-		}
-		progress.Report(ctx, progress.Update{What: "read the image from the engine", Done: read, Unit: "bytes"})
 	}
 }
 
@@ -176,21 +185,27 @@ func keepLayer(r io.Reader, dir string, wanted map[string]bool) error {
 	} else {
 		r = br
 	}
+	_, err := keepIf(r, dir, func(sum v1.Hash) bool { return wanted[sum.Hex] && !exists(layerPath(dir, sum)) })
+	return err
+}
+
+// keepIf writes r to the folder of layers, under its digest, if wanted says so once that is known.
+func keepIf(r io.Reader, dir string, wanted func(sum v1.Hash) bool) (v1.Hash, error) {
 	f, err := os.CreateTemp(dir, "part-")
 	if err != nil {
-		return err
+		return v1.Hash{}, err
 	}
 	defer os.Remove(f.Name())
 	h := newHasher()
 	_, err = io.Copy(io.MultiWriter(f, h), r)
 	if err := errors.Join(err, f.Close()); err != nil {
-		return err
+		return v1.Hash{}, err
 	}
 	sum := h.hash()
-	if !wanted[sum.Hex] || exists(layerPath(dir, sum)) {
-		return nil
+	if !wanted(sum) {
+		return sum, nil
 	}
-	return os.Rename(f.Name(), layerPath(dir, sum))
+	return sum, os.Rename(f.Name(), layerPath(dir, sum))
 }
 
 // removeOld removes what is in a folder and was not used for a time.

@@ -6,11 +6,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -18,39 +23,149 @@ import (
 const builderRevision = 2
 
 // sourceTrees are the folders of a workspace that builds read, and what they leave out of them.
-var sourceTrees = []struct {
+var sourceTrees = []sourceTree{{"go", skipInModule}, {"proto-files", skipInContext}, {"python", skipInContext}}
+
+type sourceTree struct {
 	dir  string
 	skip func(rel string) bool
-}{{"go", skipInModule}, {"proto-files", skipInContext}, {"python", skipInContext}}
+}
 
-// Fingerprint tells two states of everything that a workspace's images are made of apart, in milliseconds: it reads no
-// sources, asks no engine, and runs only `go env`. While it stays, a build would make the images that it made before,
-// unless somebody pulled a newer base image into the engine.
-func Fingerprint(workspace string) (string, error) {
-	h := sha256.New()
-	fmt.Fprintf(h, "%d %s %s\n", builderRevision, runtime.GOARCH, goSettings(filepath.Join(workspace, "go")))
+// Sources are the state of everything that a workspace's images are made of.
+type Sources struct {
+	tools string            // what decides how they are built
+	files map[string]string // by path in the workspace, with slashes
+}
+
+// ReadSources looks at a workspace's sources, in milliseconds: it reads none, asks no engine, and runs only `go env`.
+// settings are those of the builders.
+func ReadSources(workspace string, settings ...string) (Sources, error) {
+	var tools strings.Builder
+	fmt.Fprintf(&tools, "%d %s %q %s\n", builderRevision, runtime.GOARCH, settings, goSettings(filepath.Join(workspace, "go")))
 	for _, p := range debianPythons {
-		fmt.Fprintf(h, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
+		fmt.Fprintf(&tools, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
 	}
-	fmt.Fprintf(h, "%s", pipState())
-	for _, tree := range sourceTrees {
-		err := walkTree(filepath.Join(workspace, tree.dir), tree.skip, func(rel string, info fs.FileInfo) error {
-			if !info.IsDir() {
-				fmt.Fprintf(h, "%q %d %d %v\n", filepath.Join(tree.dir, rel), info.Size(), info.ModTime().UnixNano(), info.Mode())
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a workspace need not have all of them
-			return "", fmt.Errorf("look through the workspace's sources: %w", err)
+	tools.WriteString(pipState())
+	trees, err := builtTrees(workspace, &tools)
+	if err != nil {
+		return Sources{}, err
+	}
+	s := Sources{files: map[string]string{}}
+	for _, tree := range trees {
+		if err := s.read(workspace, tree); err != nil {
+			return Sources{}, err
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	s.tools = tools.String()
+	return s, nil
 }
+
+// read takes in the state of the files in one folder, if it is there.
+func (s Sources) read(workspace string, tree sourceTree) error {
+	err := walkTree(filepath.Join(workspace, tree.dir), tree.skip, func(rel string, info fs.FileInfo) error {
+		if !info.IsDir() {
+			s.files[path.Join(tree.dir, filepath.ToSlash(rel))] = fmt.Sprintf("%d %d %v", info.Size(), info.ModTime().UnixNano(), info.Mode())
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a workspace need not have all of them
+		return fmt.Errorf("look through the workspace's sources: %w", err)
+	}
+	return nil
+}
+
+// Fingerprint tells two states apart. While it stays, a build would make the images that it made before, unless somebody
+// pulled a newer base image into the engine.
+func (s Sources) Fingerprint() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s", s.tools)
+	for _, p := range slices.Sorted(maps.Keys(s.files)) {
+		fmt.Fprintf(h, "%q %s\n", p, s.files[p])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Changed returns the files that differ from an earlier state, made and removed ones too. It reports false when other
+// things than files differ as well: then every service may be built otherwise.
+func (s Sources) Changed(since Sources) (files []string, onlyFiles bool) {
+	for p, state := range s.files {
+		if since.files[p] != state {
+			files = append(files, p)
+		}
+	}
+	for p := range since.files {
+		if _, ok := s.files[p]; !ok {
+			files = append(files, p)
+		}
+	}
+	slices.Sort(files)
+	return files, s.tools == since.tools
+}
+
+// Fingerprint is that of a workspace's sources as they are now.
+func Fingerprint(workspace string, settings ...string) (string, error) {
+	s, err := ReadSources(workspace, settings...)
+	return s.Fingerprint(), err
+}
+
+// builtTrees returns the source trees of a workspace's own layout, and the folders of services in other languages. h takes
+// in how the services are built.
+func builtTrees(workspace string, h io.Writer) ([]sourceTree, error) {
+	trees := slices.Clone(sourceTrees)
+	folders, _, err := serviceFolders(workspace)
+	for _, name := range slices.Sorted(maps.Keys(folders)) {
+		svc := folders[name]
+		fmt.Fprintf(h, "%s %s\n", svc.Dir, svc.Language)
+		if svc.Language == Go || svc.Language == Python {
+			continue
+		}
+		skip, err := leftOut(workspace, svc)
+		if err != nil { // what is wrong in it is for the build to tell
+			skip = skipInContext
+		}
+		i := slices.IndexFunc(trees, func(t sourceTree) bool { return within(svc.Dir, t.dir) })
+		if i < 0 {
+			trees = append(trees, sourceTree{svc.Dir, skip})
+			continue
+		}
+		outer := trees[i].skip
+		trees[i].skip = func(rel string) bool {
+			inner, inside := strings.CutPrefix(path.Join(sourceTrees[i].dir, filepath.ToSlash(rel)), svc.Dir+"/")
+			return outer(rel) || inside && skip(inner)
+		}
+	}
+	return trees, err
+}
+
+// GoKey is a [Cached]'s key for the Go services of a workspace: the state of its module and of the compiler's settings.
+// It is "" for a module that is built of sources elsewhere on this machine too.
+func GoKey(workspace string) func(Service) (string, error) {
+	return func(Service) (string, error) {
+		module := filepath.Join(workspace, "go")
+		required, err := os.ReadFile(filepath.Join(module, "go.mod"))
+		if err != nil || localReplace.Match(required) {
+			return "", nil //nolint:nilerr // the compiler will complain
+		}
+		settings := goSettings(module)
+		lines := strings.Split(strings.TrimSuffix(settings, "\n"), "\n")
+		if work := lines[len(lines)-1]; settings == "" || work != "" && work != "off" {
+			return "", nil
+		}
+		s := Sources{tools: settings, files: map[string]string{}}
+		err = s.read(workspace, sourceTrees[0])
+		return s.Fingerprint(), err
+	}
+}
+
+// localReplace matches a line of a go.mod that takes a module from a folder.
+var localReplace = regexp.MustCompile(`(?m)=>\s*[./]`)
+
+// goVariables are the settings of the compiler that change what it makes. GOWORK is the last.
+var goVariables = []string{"GOVERSION", "GOFLAGS", "GOEXPERIMENT", "GOAMD64", "GOARM64", "GOWORK"}
 
 // goSettings are the compiler's version and those of its settings that change what it makes. Without a compiler there
 // are none: that is for the build to complain of.
 func goSettings(dir string) string {
-	cmd := exec.Command("go", "env", "GOVERSION", "GOFLAGS", "GOEXPERIMENT", "GOAMD64", "GOARM64", "GOWORK")
+	cmd := exec.Command("go", append([]string{"env"}, goVariables...)...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local")
 	out, _ := cmd.Output()

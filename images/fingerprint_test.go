@@ -6,6 +6,19 @@ import (
 	"testing"
 )
 
+func TestFingerprintTellsSettingsApart(t *testing.T) {
+	t.Parallel()
+	workspace := writeFiles(t, map[string]string{"go/go.mod": "module x\n"})
+	seen := map[string]bool{}
+	for _, settings := range [][]string{nil, {"debug=true"}, {"debug=true", "A=1"}, {"debug=true", "A=2"}} {
+		f, err := Fingerprint(workspace, settings...)
+		if err != nil || seen[f] {
+			t.Errorf("settings %q: not told from others (%v)", settings, err)
+		}
+		seen[f] = true
+	}
+}
+
 // What a build reads must show in the fingerprint, and what it doesn't read must not: the one would leave stale images
 // on the node, the other costs a build for nothing.
 func TestFingerprint(t *testing.T) {

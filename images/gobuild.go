@@ -17,6 +17,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 	"github.com/dynsandbox/dynsandbox/internal/progress"
@@ -26,22 +27,15 @@ import (
 type GoBuilder struct {
 	Workspace string // its module is in the folder go
 	Cache     string // folder for binaries
+	Debug     bool   // for a debugger: nothing optimised away, and with the tables that it reads
 }
 
 var _ Builder = (*GoBuilder)(nil)
 
-// Build builds one service.
-func (b *GoBuilder) Build(ctx context.Context, svc Service) (v1.Image, error) {
-	built, err := b.BuildAll(ctx, []Service{svc})
-	if err != nil {
-		return nil, err
-	}
-	return built[0].Image, nil
-}
-
-// BuildAll builds several services with one run of the compiler, which shares their common packages and keeps all
-// cores busy. When one doesn't compile, none is returned: the error is a *fault.Exec with the compiler's output whole.
-func (b *GoBuilder) BuildAll(ctx context.Context, services []Service) ([]Built, error) {
+// Build builds services with one run of the compiler, which shares their common packages and keeps all
+// cores busy. When that fails, each is built by itself: those without a mistake are returned, together with a
+// *[BuildError] for each cause, which holds a *fault.Exec with the compiler's output whole.
+func (b *GoBuilder) Build(ctx context.Context, services ...Service) ([]Built, error) {
 	out, err := b.outDir()
 	if err != nil {
 		return nil, err
@@ -52,18 +46,46 @@ func (b *GoBuilder) BuildAll(ctx context.Context, services []Service) ([]Built, 
 		return nil, fmt.Errorf("wait for another build of the same workspace: %w", err)
 	}
 	defer unlock()
-	names := make([]string, len(services))
-	argv := []string{"go", "build", "-trimpath", "-buildvcs=false",
-		// No DWARF: it makes up a third of a binary, and panics keep their traces without it.
-		"-ldflags=-w",
+	progress.Report(ctx, progress.Update{What: "compile " + strings.Join(serviceNames(services), ", ")})
+	began := time.Now()
+	failed := make([]error, len(services)) // by service
+	var exit *exec.ExitError
+	if err := b.compile(ctx, out, services...); len(services) > 1 && errors.As(err, &exit) && ctx.Err() == nil {
+		b.compileEach(ctx, out, services, failed)
+	} else if err != nil {
+		return nil, &BuildError{Services: serviceNames(services), Err: err}
+	}
+	var built []Built
+	for i, s := range services {
+		if failed[i] != nil {
+			continue
+		}
+		img, err := b.image(s.Name, filepath.Join(out, filepath.Base(s.Dir)))
+		if err != nil {
+			failed[i] = fmt.Errorf("make image: %w", err)
+			continue
+		}
+		built = append(built, Built{Service: s, Image: img})
+	}
+	for i := range built {
+		built[i].Took = time.Since(began)
+	}
+	return built, byCause(services, failed)
+}
+
+// compile runs the compiler once for services, and leaves their binaries in the folder out.
+func (b *GoBuilder) compile(ctx context.Context, out string, services ...Service) error {
+	// No DWARF: it makes up a third of a binary, and panics keep their traces without it.
+	flags := "-ldflags=-w"
+	if b.Debug {
+		flags = "-gcflags=all=-N -l"
+	}
+	argv := []string{"go", "build", "-trimpath", "-buildvcs=false", flags,
 		// A folder that exists: the binaries get their packages' names, and those that are up to date are not linked again.
 		"-o", out + string(filepath.Separator)}
-	for i, s := range services {
-		names[i] = s.Name
+	for _, s := range services {
 		argv = append(argv, "./"+strings.TrimPrefix(s.Dir, "go/"))
 	}
-	progress.Report(ctx, progress.Update{What: "compile " + strings.Join(names, ", ")})
-	began := time.Now()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = filepath.Join(b.Workspace, "go")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOTOOLCHAIN=local")
@@ -71,20 +93,48 @@ func (b *GoBuilder) BuildAll(ctx context.Context, services []Service) ([]Built, 
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
-		return nil, &fault.Exec{Argv: argv, Tail: strings.TrimSpace(output.String()), Err: cmp.Or(ctx.Err(), err)}
+		return &fault.Exec{Argv: argv, Tail: strings.TrimSpace(output.String()), Err: cmp.Or(ctx.Err(), err)}
 	}
-	built := make([]Built, len(services))
+	return nil
+}
+
+// compileEach compiles each service by itself, to tell those with a mistake from the others. What compiles was compiled
+// by the run that failed, for the most part, so that this takes little.
+func (b *GoBuilder) compileEach(ctx context.Context, out string, services []Service, failed []error) {
+	var g errgroup.Group
+	g.SetLimit(runtime.NumCPU())
 	for i, s := range services {
-		img, err := b.image(s.Name, filepath.Join(out, filepath.Base(s.Dir)))
-		if err != nil {
-			return nil, fmt.Errorf("make image of %s: %w", s.Name, err)
+		g.Go(func() error {
+			failed[i] = b.compile(ctx, out, s)
+			return nil
+		})
+	}
+	g.Wait() //nolint:errcheck // the functions note their errors
+}
+
+// byCause joins the errors of services. Those for which the compiler says the same are one: a mistake in a package that
+// they share.
+func byCause(services []Service, failed []error) error {
+	var causes []error
+	said := map[string]*BuildError{} // by the compiler's lines
+	for i, err := range failed {
+		if err == nil {
+			continue
 		}
-		built[i] = Built{Service: s, Image: img}
+		var run *fault.Exec
+		if errors.As(err, &run) {
+			if same := said[run.Tail]; same != nil {
+				same.Services = append(same.Services, services[i].Name)
+				continue
+			}
+		}
+		cause := &BuildError{Services: []string{services[i].Name}, Err: err}
+		causes = append(causes, cause)
+		if run != nil {
+			said[run.Tail] = cause
+		}
 	}
-	for i := range built {
-		built[i].Took = time.Since(began)
-	}
-	return built, nil
+	return errors.Join(causes...)
 }
 
 // outDir is where this workspace's binaries go: two checkouts must not write to the same files.

@@ -3,6 +3,7 @@ package images
 import (
 	"archive/tar"
 	"context"
+	"debug/elf"
 	"errors"
 	"io"
 	"os"
@@ -43,7 +44,8 @@ func digestsOf(t *testing.T, built []Built) map[string]v1.Hash {
 func TestGoImagesAreReproducible(t *testing.T) {
 	t.Parallel()
 	workspace, services := goWorkspace(t)
-	b := Builders{Go: &GoBuilder{Workspace: workspace, Cache: t.TempDir()}}
+	compiler := &GoBuilder{Workspace: workspace, Cache: t.TempDir()}
+	b := Builders{Go: compiler}
 	first, err := b.All(t.Context(), services)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +54,7 @@ func TestGoImagesAreReproducible(t *testing.T) {
 	if len(before) != 2 || before["one"] == before["two"] {
 		t.Fatalf("got digests %v", before)
 	}
-	b.Go.Cache = t.TempDir()
+	compiler.Cache = t.TempDir()
 	again, err := b.All(t.Context(), services)
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +131,7 @@ func TestCompilerErrorsComeBackWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := GoBuilder{Workspace: workspace, Cache: t.TempDir()}
-	_, err := b.BuildAll(t.Context(), services)
+	_, err := b.Build(t.Context(), services...)
 	var failed *fault.Exec
 	if !errors.As(err, &failed) {
 		t.Fatalf("got error %v", err)
@@ -139,9 +141,74 @@ func TestCompilerErrorsComeBackWhole(t *testing.T) {
 			t.Errorf("%q is not in\n%s", line, failed.Tail)
 		}
 	}
-	// What compiles is built all the same when it is asked for alone.
-	if _, err := b.Build(t.Context(), services[0]); err != nil {
-		t.Errorf("build of the service without a mistake: %v", err)
+}
+
+// A debugger needs the tables that are left out otherwise, and functions that are called.
+func TestGoBuildsForADebugger(t *testing.T) {
+	t.Parallel()
+	workspace, services := goWorkspace(t)
+	cache := t.TempDir()
+	var before v1.Hash
+	for _, debug := range []bool{false, true} {
+		b := GoBuilder{Workspace: workspace, Cache: cache, Debug: debug}
+		built, err := b.Build(t.Context(), services[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := b.outDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		binary, err := elf.Open(filepath.Join(out, "one"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer binary.Close()
+		if _, err := binary.DWARF(); (err == nil) != debug {
+			t.Errorf("debug %t: reading the tables for a debugger: %v", debug, err)
+		}
+		if after := digestsOf(t, built)["one"]; after == before {
+			t.Error("the image for a debugger is the other one")
+		} else {
+			before = after
+		}
+	}
+}
+
+func TestAMistakeInOneGoServiceDoesNotHoldBackOthers(t *testing.T) {
+	t.Parallel()
+	workspace, services := goWorkspace(t)
+	writeFile(t, filepath.Join(workspace, "go/cmd/three/main.go"), "package main\n\nimport \"example.test/w/pkg\"\n\nfunc main() { pkg.Say() }\n")
+	writeFile(t, filepath.Join(workspace, "go/cmd/four/main.go"), "package main\n\nimport \"example.test/w/pkg\"\n\nfunc main() { pkg.Say() }\n")
+	writeFile(t, filepath.Join(workspace, "go/pkg/pkg.go"), "package pkg\n\nfunc Say() { missing() }\n")
+	services = append(services, Service{Name: "three", Dir: "go/cmd/three", Language: Go}, Service{Name: "four", Dir: "go/cmd/four", Language: Go})
+	for name, mistake := range map[string]string{
+		"a name that isn't declared": "package main\n\nfunc main() { unknown() }\n",
+		// The go command gives up before it compiles anything.
+		"an import that isn't there": "package main\n\nimport _ \"example.test/w/nothing\"\n\nfunc main() {}\n",
+	} {
+		writeFile(t, filepath.Join(workspace, "go/cmd/two/main.go"), mistake)
+		b := Builders{Go: &GoBuilder{Workspace: workspace, Cache: t.TempDir()}}
+		built, err := b.All(t.Context(), services)
+		if len(built) != 1 || built[0].Service.Name != "one" {
+			t.Errorf("%s: built %v, want the service without a mistake", name, built)
+		} else {
+			checkLayer(t, built[0])
+		}
+		failed := ErrorsByService(err)
+		if len(failed) != 3 {
+			t.Fatalf("%s: got errors of %d services: %v", name, len(failed), err)
+		}
+		for service, line := range map[string]string{"two": "cmd/two/main.go:3:", "three": "pkg/pkg.go:3:14: undefined: missing", "four": "pkg/pkg.go:3:14: undefined: missing"} {
+			var run *fault.Exec
+			if !errors.As(failed[service], &run) || !strings.Contains(run.Tail, line) {
+				t.Errorf("%s: error of %s is %v, want one with %q", name, service, failed[service], line)
+			}
+		}
+		// One mistake that several services share is told once.
+		if n := strings.Count(err.Error(), "undefined: missing"); n != 1 || strings.Contains(failed["two"].Error(), "missing()") {
+			t.Errorf("%s: the mistake in the shared package is told %d times in: %v", name, n, err)
+		}
 	}
 }
 
@@ -160,11 +227,11 @@ func TestGoBuildsOfOneWorkspaceWaitForEachOther(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := b.BuildAll(ctx, services); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "wait for another build") {
+	if _, err := b.Build(ctx, services...); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "wait for another build") {
 		t.Errorf("while another one builds: got error %v", err)
 	}
 	unlock()
-	if _, err := b.BuildAll(t.Context(), services); err != nil {
+	if _, err := b.Build(t.Context(), services...); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 }

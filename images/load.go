@@ -1,11 +1,9 @@
 package images
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -20,13 +18,13 @@ type Loaded struct {
 	ConfigDigest  string `json:"configDigest"`  // the image ID: what a running container's imageID shows
 	Sent          bool   `json:"sent"`          // false: the node had this digest under this name
 	LayersSent    int    `json:"layersSent"`    // by this load; of a layer that several images share, counted for the first
-	LayersPresent int    `json:"layersPresent"` // the node had them
+	LayersPresent int    `json:"layersPresent"` // the nodes had them
 }
 
 // Report is what a load did.
 type Report struct {
 	Images  []Loaded      `json:"images"`            // by reference
-	Bytes   int64         `json:"bytes"`             // content sent, without the archive's own headers
+	Bytes   int64         `json:"bytes"`             // content sent (to each node that lacked something), without the archive's own headers
 	Removed []string      `json:"removed,omitempty"` // IDs of images that no name stood for any more
 	Took    time.Duration `json:"took"`
 }
@@ -38,32 +36,7 @@ type Report struct {
 // After an error no name of a broken image is left: a later load begins anew, and a Pod that asks for it fails
 // with a clear message. The layers that arrived are kept for a while by containerd, unnamed.
 func Load(ctx context.Context, node Node, images map[name.Tag]v1.Image) (Report, error) {
-	began := time.Now()
-	all := make([]named, 0, len(images))
-	for _, tag := range slices.SortedFunc(maps.Keys(images), func(a, b name.Tag) int { return cmp.Compare(Normalised(a), Normalised(b)) }) {
-		p, err := takeApart(images[tag])
-		if err != nil {
-			return Report{}, fmt.Errorf("read image %s: %w", tag, err)
-		}
-		all = append(all, named{Normalised(tag), p})
-	}
-	var done plan
-	for attempt := 0; ; attempt++ {
-		next, err := load(ctx, node, all)
-		if done = next; err == nil {
-			break
-		}
-		// Between asking what the node has and importing, containerd may collect a layer that no image names. The import
-		// then fails, and the node lacks something that it was not sent: only then is there a second attempt.
-		if attempt > 0 || ctx.Err() != nil || errors.Is(err, errSource) {
-			return Report{}, err
-		}
-		if again, stateErr := readNodeState(ctx, node); stateErr != nil || !makePlan(again, all).sendsMoreThan(done) {
-			return Report{}, err
-		}
-	}
-	done.report.Took = time.Since(began)
-	return done.report, nil
+	return LoadAll(ctx, Nodes{"": node}, images)
 }
 
 // Normalised is a reference as containerd's CRI writes it: with the registry, and Docker Hub as docker.io
@@ -76,14 +49,15 @@ func Normalised(tag name.Tag) string {
 	return registry + "/" + tag.RepositoryStr() + ":" + tag.TagStr()
 }
 
-// plan is what a load has to send to a node in a certain state.
+// plan is what a load has to send to nodes in certain states.
 type plan struct {
 	report Report
 	send   []named
 	blobs  []blob
 }
 
-func makePlan(s nodeState, all []named) plan {
+// makePlan plans one archive for nodes in these states: it holds what any of them lacks.
+func makePlan(all []named, states ...nodeState) plan {
 	var p plan
 	in := map[v1.Hash]bool{}
 	add := func(b blob) bool {
@@ -97,7 +71,7 @@ func makePlan(s nodeState, all []named) plan {
 	}
 	for _, n := range all {
 		l := Loaded{Ref: n.ref, Digest: n.parts.manifest.digest.String(), ConfigDigest: n.parts.config.digest.String()}
-		if s.names[n.ref] == l.Digest && s.runs(n.parts) {
+		if !slices.ContainsFunc(states, func(s nodeState) bool { return s.names[n.ref] != l.Digest || !s.runs(n.parts) }) {
 			l.LayersPresent = len(n.parts.layers)
 			p.report.Images = append(p.report.Images, l)
 			continue
@@ -108,7 +82,7 @@ func makePlan(s nodeState, all []named) plan {
 		add(n.parts.config)
 		for i, layer := range n.parts.layers {
 			switch {
-			case !s.lacks(n.parts, i):
+			case !slices.ContainsFunc(states, func(s nodeState) bool { return s.lacks(n.parts, i) }):
 				l.LayersPresent++
 			case add(layer):
 				l.LayersSent++
@@ -126,30 +100,22 @@ func (p plan) sendsMoreThan(other plan) bool {
 	})
 }
 
-// load makes one attempt.
-func load(ctx context.Context, node Node, all []named) (plan, error) {
-	before, err := readNodeState(ctx, node)
-	if err != nil {
-		return plan{}, err
-	}
-	p := makePlan(before, all)
-	if len(p.send) == 0 {
-		return p, nil
-	}
-	if err := importArchive(ctx, node, p); err != nil {
-		return p, errors.Join(err, unnameBroken(ctx, node, p.send))
+// settle makes sure of what an import left on a node, and returns the names of old images that it removed.
+func (p plan) settle(ctx context.Context, node Node, imported error) (removed []string, err error) {
+	if imported != nil {
+		return nil, errors.Join(imported, unnameBroken(ctx, node, p.send))
 	}
 	after, err := readNodeState(ctx, node)
 	if err == nil {
 		err = verify(after, p.send)
 	}
 	if err != nil {
-		return p, errors.Join(err, unnameBroken(ctx, node, p.send))
+		return nil, errors.Join(err, unnameBroken(ctx, node, p.send))
 	}
-	if p.report.Removed, err = unnameOld(ctx, node, after); err != nil {
-		p.report.Removed = nil // what was loaded runs all the same, and the next load tries again
+	if removed, err = unnameOld(ctx, node, after); err != nil {
+		return nil, nil // what was loaded runs all the same, and the next load tries again
 	}
-	return p, nil
+	return removed, nil
 }
 
 // verify checks that every image is on the node under its name, whole and unpacked: an import that returned no error

@@ -32,6 +32,8 @@ type nodeState struct {
 	snapshots map[string]bool   // chain IDs of unpacked layers
 	names     map[string]string // manifest digests, by normalised reference
 	used      map[string]bool   // names of images, as containers were made of them
+
+	unreliable bool // content and snapshots may be gone before they are used
 }
 
 // stateScript prints everything that a nodeState is made of, with one round trip.
@@ -92,7 +94,7 @@ func (s nodeState) runs(p parts) bool {
 
 // lacks reports whether the node needs the content of layer i: neither it nor what it unpacks to is there.
 func (s nodeState) lacks(p parts, i int) bool {
-	return !s.content[p.layers[i].digest.String()] && !s.snapshots[p.chains[i]]
+	return s.unreliable || !s.content[p.layers[i].digest.String()] && !s.snapshots[p.chains[i]]
 }
 
 // chainIDs returns, for each layer, the name of the snapshot that it and those below it unpack to.

@@ -30,6 +30,8 @@ type fakeNode struct {
 	breakAfter int64    // an import reads so many bytes, and fails; 0: never
 	namesFirst bool     // a failed import leaves its names behind, as ctr's --local does
 	noUnpack   bool     // an import succeeds, but unpacks nothing
+	stopAfter  int64    // an import reads so many bytes, and says that it has done everything; 0: never
+	cantTell   bool     // asked what it has, the node fails
 	afterState func()   // runs once after the node was asked what it has
 }
 
@@ -40,6 +42,8 @@ func newFakeNode() *fakeNode {
 func (n *fakeNode) Exec(_ context.Context, stdin io.Reader, argv ...string) ([]byte, error) {
 	line := strings.Join(argv, " ")
 	switch {
+	case argv[0] == "sh" && n.cantTell:
+		return nil, errors.New("containerd doesn't answer")
 	case argv[0] == "sh":
 		out := n.state()
 		if f := n.afterState; f != nil {
@@ -102,6 +106,10 @@ func (n *fakeNode) imageList() []byte {
 func (n *fakeNode) load(r io.Reader) error {
 	n.imports++
 	n.received = nil
+	if n.stopAfter > 0 {
+		_, err := io.CopyN(io.Discard, r, n.stopAfter)
+		return err
+	}
 	if n.breakAfter > 0 {
 		r = io.MultiReader(io.LimitReader(r, n.breakAfter), errorReader{errors.New("no space left on device")})
 	}
@@ -123,17 +131,19 @@ func (n *fakeNode) load(r io.Reader) error {
 		if err != nil {
 			return fail(err)
 		}
-		b, err := io.ReadAll(tr)
-		if err != nil {
+		sum := sha256.New()
+		var kept bytes.Buffer // of what is large only the digest
+		if _, err := io.Copy(io.MultiWriter(sum, limitWriter{&kept, 1 << 20}), tr); err != nil {
 			return fail(err)
 		}
+		b := kept.Bytes()
 		if h.Name == "index.json" {
 			if err := json.Unmarshal(b, &index); err != nil {
 				return err
 			}
 		}
 		if hexName, ok := strings.CutPrefix(h.Name, "blobs/sha256/"); ok {
-			if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != hexName {
+			if hex.EncodeToString(sum.Sum(nil)) != hexName {
 				return fail(fmt.Errorf("blob %s has other content", hexName))
 			}
 			n.content["sha256:"+hexName] = b
@@ -167,6 +177,17 @@ func (n *fakeNode) name(ref string, digest v1.Hash) {
 	if json.Unmarshal(n.content[digest.String()], &m) == nil {
 		n.names[m.Config.Digest.String()] = digest.String()
 	}
+}
+
+// limitWriter keeps no more than the first n bytes.
+type limitWriter struct {
+	w *bytes.Buffer
+	n int
+}
+
+func (l limitWriter) Write(p []byte) (int, error) {
+	l.w.Write(p[:min(len(p), max(0, l.n-l.w.Len()))])
+	return len(p), nil
 }
 
 type errorReader struct{ err error }

@@ -29,7 +29,7 @@ func pythonBuilder(t *testing.T, workspace string) (*PythonBuilder, *fakeEngine)
 	withoutSettings(t)
 	e := &fakeEngine{has: map[string]bool{"python:3.12-slim": true}}
 	docker := e.client(t)
-	return &PythonBuilder{Workspace: workspace, Cache: t.TempDir(), Docker: docker, Bases: &ThirdParty{Docker: docker, Cache: t.TempDir()}}, e
+	return &PythonBuilder{&DockerfileBuilder{Workspace: workspace, Cache: t.TempDir(), Docker: docker, Bases: &ThirdParty{Docker: docker, Cache: t.TempDir()}}}, e
 }
 
 func buildQuery(t *testing.T, b *PythonBuilder) string {
@@ -81,7 +81,7 @@ func TestPipSettingsLeaveNoTrace(t *testing.T) {
 	t.Setenv("PIP_CERT", filepath.Join(writeFiles(t, map[string]string{"ca.crt": "c3rtificate"}), "ca.crt"))
 	files := 0
 	e.onBuild = func() {
-		err := filepath.WalkDir(b.dir(), func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(b.Cache, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}
@@ -112,8 +112,8 @@ func TestLeftoversOfKilledBuildsAreRemoved(t *testing.T) {
 	workspace := pythonWorkspace(t)
 	writeAt(t, filepath.Join(workspace, "python/lib/setup.py"), "")
 	b, e := pythonBuilder(t, workspace)
-	for _, left := range []string{"context-1", "library-2"} {
-		writeAt(t, filepath.Join(b.dir(), left, "main.py"), "")
+	for _, left := range []string{"contexts/context-1", "python/library-2"} {
+		writeAt(t, filepath.Join(b.Cache, left, "main.py"), "")
 	}
 	cache, err := pathHash(b.Cache)
 	if err != nil {
@@ -133,8 +133,8 @@ func TestLeftoversOfKilledBuildsAreRemoved(t *testing.T) {
 	if diff := cmp.Diff([]string{"library other", "service "}, roles); diff != "" {
 		t.Errorf("images: %s", diff)
 	}
-	for _, pattern := range []string{"context-[0-9]*", "library-*"} {
-		if left, err := filepath.Glob(filepath.Join(b.dir(), pattern)); err != nil || len(left) != 0 {
+	for _, pattern := range []string{"contexts/context-[0-9]*", "python/library-*"} {
+		if left, err := filepath.Glob(filepath.Join(b.Cache, pattern)); err != nil || len(left) != 0 {
 			t.Errorf("folders %v are left, error %v", left, err)
 		}
 	}

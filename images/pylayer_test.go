@@ -135,7 +135,7 @@ func TestChangeOfSourcesIsOneLayer(t *testing.T) {
 				"python/query/Dockerfile.dockerignore": "ign*\n", "python/query/ignored.py": "1", "python/query/data/a.txt": "a", "python/query/data/sub/b.txt": "b",
 			})
 			b, e := pythonBuilder(t, workspace)
-			e.makes = func(q url.Values) []string { return testLayers(t, b.dir(), q, tc.steps) }
+			e.makes = func(q url.Values) []string { return testLayers(t, filepath.Join(b.Cache, "contexts"), q, tc.steps) }
 			var said []string
 			ctx := progress.With(t.Context(), func(u progress.Update) { said = append(said, u.What) })
 			svc := Service{Name: "query", Dir: query, Language: Python}
@@ -182,7 +182,7 @@ func TestLayersDoNotPileUp(t *testing.T) {
 	workspace := writeFiles(t, map[string]string{"python/Dockerfile": "FROM python:3.12-slim\nCOPY *.py /app/\n", "python/query/main.py": "0", "python/query/other.py": "0"})
 	b, e := pythonBuilder(t, workspace)
 	e.makes = func(q url.Values) []string {
-		return testLayers(t, b.dir(), q, []testStep{{copies: map[string]string{"*.py": "app"}}})
+		return testLayers(t, filepath.Join(b.Cache, "contexts"), q, []testStep{{copies: map[string]string{"*.py": "app"}}})
 	}
 	svc := Service{Name: "query", Dir: query, Language: Python}
 	first := buildQuery(t, b)
@@ -194,7 +194,7 @@ func TestLayersDoNotPileUp(t *testing.T) {
 			writeAt(t, filepath.Join(workspace, query, "other.py"), "1")
 		}
 	}
-	again := &PythonBuilder{Workspace: workspace, Cache: b.Cache, Docker: b.Docker, Bases: b.Bases}
+	again := &PythonBuilder{&DockerfileBuilder{Workspace: workspace, Cache: b.Cache, Docker: b.Docker, Bases: b.Bases}}
 	img, err := again.Build(t.Context(), svc)
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func TestLayerNeedsItsBase(t *testing.T) {
 	workspace := writeFiles(t, map[string]string{"python/Dockerfile": "FROM python:3.12-slim\nCOPY *.py /app/\n", "python/query/main.py": "0"})
 	b, e := pythonBuilder(t, workspace)
 	e.makes = func(q url.Values) []string {
-		return testLayers(t, b.dir(), q, []testStep{{copies: map[string]string{"*.py": "app"}}})
+		return testLayers(t, filepath.Join(b.Cache, "contexts"), q, []testStep{{copies: map[string]string{"*.py": "app"}}})
 	}
 	buildQuery(t, b)
 	if err := os.RemoveAll(layersDir(b.Cache)); err != nil {

@@ -99,18 +99,7 @@ func (b *PythonBuilder) removeLabelled(ctx context.Context, labels map[string]st
 
 // untar writes the regular files of an archive into a folder.
 func untar(r io.Reader, dir string) error {
-	tr := tar.NewReader(r)
-	for {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
+	return eachFile(r, func(h *tar.Header, content io.Reader) error {
 		if !filepath.IsLocal(h.Name) {
 			return fmt.Errorf("unexpected path %q in an archive", h.Name)
 		}
@@ -122,9 +111,7 @@ func untar(r io.Reader, dir string) error {
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(f, tr)
-		if err := errors.Join(err, f.Close()); err != nil {
-			return err
-		}
-	}
+		_, err = io.Copy(f, content)
+		return errors.Join(err, f.Close())
+	})
 }

@@ -41,7 +41,7 @@ type bringUp struct {
 	rabbit     images.Choice         // broker-image
 	broker     broker.Broker         // broker
 	files      string                // what the workspace's files were like before they were read
-	sources    string                // build: the fingerprint of what is built
+	sources    images.Sources        // build: what is built
 	built      map[name.Tag]v1.Image // build; nil when what stands is up to date
 	loaded     bool                  // load
 	started    bool                  // cluster: created or started in this bring-up

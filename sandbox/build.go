@@ -3,8 +3,11 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -35,16 +38,16 @@ func normalised(ref string) string {
 }
 
 // sourcesStand is the check of the phase "build": the sources are as they were when the images were built that
-// stand on the node. A node that doesn't run yet is asked by the phase "load".
+// stand on the nodes. A node that doesn't run yet is asked by the phase "load".
 func (b *bringUp) sourcesStand(ctx context.Context) (bool, error) {
 	if b.built != nil {
 		return true, nil
 	}
 	var err error
-	if b.sources, err = images.Fingerprint(b.workspace.dir); err != nil || b.sources != b.record.Sources {
+	if b.sources, err = images.ReadSources(b.workspace.dir, b.record.buildSettings()...); err != nil || b.sources.Fingerprint() != b.record.Sources {
 		return false, err
 	}
-	stands, err := b.lookAtNode(ctx)
+	stands, err := b.lookAtNodes(ctx)
 	return stands || err != nil, nil
 }
 
@@ -53,13 +56,13 @@ func (b *bringUp) imagesStand(ctx context.Context) (bool, error) {
 	if b.built != nil || b.loaded {
 		return b.loaded, nil
 	}
-	stands, err := b.lookAtNode(ctx)
+	stands, err := b.lookAtNodes(ctx)
 	return stands && err == nil, nil
 }
 
-// lookAtNode reports whether the node has every image, with the content that was last loaded.
-func (b *bringUp) lookAtNode(ctx context.Context) (bool, error) {
-	have, err := images.NodeImages(ctx, nodeOf(b.session.docker, b.session.state.Name))
+// lookAtNodes reports whether every node has every image, with the content that was last loaded.
+func (b *bringUp) lookAtNodes(ctx context.Context) (bool, error) {
+	have, err := b.session.nodes().Images(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -77,12 +80,34 @@ func (b *bringUp) lookAtNode(ctx context.Context) (bool, error) {
 // newBuilders returns those of all languages. They learn while they build: bringUp.builders keeps them for the reloads that
 // follow.
 func (b *bringUp) newBuilders() images.Builders {
-	return images.Builders{
-		Go: &images.GoBuilder{Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images")},
-		Python: &images.PythonBuilder{
-			Workspace: b.workspace.dir, Cache: filepath.Join(b.cache, "images"), Docker: b.session.docker, Bases: b.thirdParty(),
-		},
+	dir, cache := b.workspace.dir, filepath.Join(b.cache, "images")
+	dockerfiles := &images.DockerfileBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker, Bases: b.thirdParty(), Args: b.record.BuildArgs}
+	python := &images.PythonBuilder{DockerfileBuilder: dockerfiles}
+	commands := &images.CommandBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker}
+	builders := images.Builders{
+		images.Go:         &images.Cached{Builder: &images.GoBuilder{Workspace: dir, Cache: cache, Debug: b.record.Debug}, Key: images.GoKey(dir)},
+		images.Python:     images.Limited{Each: python.Build},
+		images.Dockerfile: images.Limited{Each: dockerfiles.Build},
+		images.Command:    images.Limited{Each: commands.Build},
 	}
+	for language, builder := range builders {
+		builders[language] = images.Recorded{Builder: builder, Note: b.noteBuild}
+	}
+	return builders
+}
+
+// buildSettings are those of the user's that change what the builders make.
+func (r Record) buildSettings() []string {
+	settings := []string{fmt.Sprintf("debug=%t", r.Debug)}
+	for _, key := range slices.Sorted(maps.Keys(r.BuildArgs)) {
+		settings = append(settings, key+"="+r.BuildArgs[key])
+	}
+	return settings
+}
+
+// noteBuild writes a build to the session's log.
+func (b *bringUp) noteBuild(services []string, took time.Duration, err error) {
+	b.session.log.Info("built", "services", services, "seconds", took.Seconds(), "error", b.session.scrub(err))
 }
 
 // build is the phase "build".
@@ -95,7 +120,7 @@ func (b *bringUp) build(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d services", len(built)), nil
 }
 
-// load is the phase "load": it begins as soon as the node's containerd answers, while Kubernetes still starts.
+// load is the phase "load": it begins as soon as the nodes' containerd answers, while Kubernetes still starts.
 func (b *bringUp) load(ctx context.Context) (string, error) {
 	c, err := b.describe()
 	if err != nil {
@@ -105,18 +130,18 @@ func (b *bringUp) load(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if b.built == nil {
-		// The sources haven't changed. A node that was only stopped has their images still; another one needs them.
-		if stands, err := b.lookAtNode(ctx); err != nil {
+		// The sources haven't changed. Nodes that were only stopped have their images still; others need them.
+		if stands, err := b.lookAtNodes(ctx); err != nil {
 			return "", err
 		} else if stands {
 			b.loaded = true
-			return "the node has all images", nil
+			return "the nodes have all images", nil
 		}
 		if _, err := b.build(ctx); err != nil {
 			return "", err
 		}
 	}
-	report, err := images.Load(ctx, c.Node(), b.built)
+	report, err := images.LoadAll(ctx, b.session.nodes(), b.built)
 	if err != nil {
 		return "", err
 	}
@@ -130,7 +155,7 @@ func (b *bringUp) load(ctx context.Context) (string, error) {
 	}
 	b.loaded = true
 	return fmt.Sprintf("%d images, %d of them new, %.1f MB sent", len(report.Images), sent, float64(report.Bytes)/1e6),
-		b.remember(func(r *Record) { r.Sources, r.Images = b.sources, now })
+		b.remember(func(r *Record) { r.Sources, r.Images = b.sources.Fingerprint(), now })
 }
 
 // brief cuts a text to its first line.

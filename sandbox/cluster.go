@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/docker/docker/client"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/images"
 )
 
 // engineClient is what this package asks of the Docker engine.
@@ -19,13 +23,14 @@ type engineClient = *client.Client
 // newCluster returns the sandbox's cluster as it should be; whether it exists is its own to say. Phases use it through
 // bringUp.describe: the one that loads images must wait for the creation that another has begun.
 func (b *bringUp) newCluster() (*cluster.Cluster, error) {
-	return b.session.cluster(b.network, b.node.Ref, b.node.KubernetesVersion)
+	return b.session.cluster(b.network, b.node.Ref, b.node.KubernetesVersion, b.record.Nodes)
 }
 
-// cluster returns the sandbox's cluster on a network; node image and version are needed only to create it.
-func (s *session) cluster(network cluster.Network, nodeImage, kubernetes string) (*cluster.Cluster, error) {
+// cluster returns the sandbox's cluster on a network; node image, version and number of nodes are needed only to
+// create it.
+func (s *session) cluster(network cluster.Network, nodeImage, kubernetes string, nodes int) (*cluster.Cluster, error) {
 	c, err := cluster.New(s.docker, cluster.Config{
-		Sandbox: s.state.Name, NodeImage: nodeImage, KubernetesVersion: kubernetes,
+		Sandbox: s.state.Name, NodeImage: nodeImage, KubernetesVersion: kubernetes, Nodes: nodes,
 		Network: network, StateDir: s.state.Dir, LaunchDir: s.state.launchFiles(),
 	})
 	if err != nil {
@@ -35,9 +40,13 @@ func (s *session) cluster(network cluster.Network, nodeImage, kubernetes string)
 	return c, nil
 }
 
-// nodeOf returns the node of a sandbox's cluster.
-func nodeOf(docker engineClient, sandbox string) cluster.Node {
-	return cluster.NewNode(docker, cluster.NodeName(sandbox))
+// nodes returns the nodes of the sandbox's cluster, as those into which images are loaded.
+func (s *session) nodes() images.Nodes {
+	nodes := images.Nodes{}
+	for name, n := range cluster.StandingNodes(s.docker, s.state.Name, s.state.Dir) {
+		nodes[name] = n
+	}
+	return nodes
 }
 
 // clusterRuns is the check of the phase "cluster".
@@ -70,7 +79,11 @@ func (b *bringUp) clusterRuns(ctx context.Context) (bool, error) {
 	}
 	short, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return c.WaitAPI(short) == nil, nil
+	if c.WaitAPI(short) != nil {
+		return false, nil
+	}
+	// The engine may have restarted the nodes, as it does after a reboot.
+	return b.started || c.ConnectPods(short) == nil, nil
 }
 
 // startCluster is the phase "cluster": it creates the cluster, or starts a stopped one.
@@ -98,7 +111,8 @@ func (b *bringUp) startCluster(ctx context.Context) (string, error) {
 	if b.client, err = c.Client(); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s %s, Kubernetes %s", verb, cluster.NodeName(b.session.state.Name), c.KubernetesVersion()), nil
+	names := slices.Sorted(maps.Keys(b.session.nodes()))
+	return fmt.Sprintf("%s %s, Kubernetes %s", verb, strings.Join(names, ", "), c.KubernetesVersion()), nil
 }
 
 // liveDialer reaches the cluster that runs now: it may be created anew while the entry stays open.

@@ -6,15 +6,23 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
 )
 
 // Settings are what the user asks of a sandbox; what is nil or empty leaves what it has.
 type Settings struct {
 	Workspace string  // default: the one that the current folder lies in
 	NodeImage *string // "" is the default: what kind pins, or one built here
+	Nodes     int     // of the cluster, at most MaxNodes; default: 1
 	Offline   *bool
-	HTTPPort  int // default: 8080, or a free one
+	Debug     *bool             // Go services are built for a debugger
+	BuildArgs map[string]string // of Dockerfiles; an empty one takes all of them back
+	HTTPPort  int               // default: 8080, or a free one
 }
+
+// MaxNodes is how many nodes a sandbox's cluster can have.
+const MaxNodes = cluster.MaxNodes
 
 // Configure records how the sandbox is made: on the first call everything is chosen, later only what is asked for
 // changes. dir is the folder from which a workspace is looked for.
@@ -39,8 +47,20 @@ func (r *Record) set(sandbox string, want Settings, dir string) error {
 	if want.NodeImage != nil {
 		r.NodeImage = *want.NodeImage
 	}
+	if want.Nodes != 0 {
+		if want.Nodes < 1 || want.Nodes > MaxNodes {
+			return fmt.Errorf("%d nodes: a cluster has 1 to %d", want.Nodes, MaxNodes)
+		}
+		r.Nodes = want.Nodes
+	}
 	if want.Offline != nil {
 		r.Offline = *want.Offline
+	}
+	if want.Debug != nil {
+		r.Debug = *want.Debug
+	}
+	if want.BuildArgs != nil {
+		r.BuildArgs = want.BuildArgs
 	}
 	if want.HTTPPort != 0 {
 		r.HTTPPort, r.PortAsked = want.HTTPPort, true

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -45,18 +46,34 @@ func TestConfigureChoosesOnceAndKeeps(t *testing.T) {
 		t.Errorf("a second Configure changed the sandbox: %v", err)
 	}
 	yes, no, image := true, false, "kindest/node:v1"
-	if err := Configure(st, Settings{Offline: &yes, NodeImage: &image, HTTPPort: 9000}, dir); err != nil {
+	if err := Configure(st, Settings{Offline: &yes, NodeImage: &image, HTTPPort: 9000, Nodes: 3}, dir); err != nil {
 		t.Fatal(err)
 	}
-	if r, _ := st.Read(); !r.Offline || r.NodeImage != image || r.HTTPPort != 9000 || !r.PortAsked {
+	if r, _ := st.Read(); !r.Offline || r.NodeImage != image || r.HTTPPort != 9000 || !r.PortAsked || r.Nodes != 3 {
 		t.Errorf("what was asked for isn't there: %+v", r.NodeImage)
 	}
-	none := ""
-	if err := Configure(st, Settings{Offline: &no, NodeImage: &none}, dir); err != nil {
+	if err := Configure(st, Settings{Debug: &yes, BuildArgs: map[string]string{"LEVEL": "9"}}, dir); err != nil {
 		t.Fatal(err)
 	}
-	if r, _ := st.Read(); r.Offline || r.NodeImage != "" || r.HTTPPort != 9000 {
+	debugged, _ := st.Read()
+	if got := debugged.buildSettings(); !slices.Equal(got, []string{"debug=true", "LEVEL=9"}) || !debugged.Offline {
+		t.Errorf("settings of builds: %q", got)
+	}
+	none := ""
+	if err := Configure(st, Settings{Offline: &no, NodeImage: &none, Debug: &no, BuildArgs: map[string]string{}}, dir); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := st.Read(); r.Offline || r.Debug || len(r.BuildArgs) > 0 || r.NodeImage != "" || r.HTTPPort != 9000 || r.Nodes != 3 {
 		t.Error("a setting can't be taken back")
+	}
+	if err := Configure(st, Settings{Nodes: MaxNodes + 1}, dir); err == nil {
+		t.Error("more nodes than a cluster can have")
+	}
+	if err := Configure(st, Settings{Nodes: 1}, dir); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := st.Read(); r.Nodes != 1 {
+		t.Errorf("%d nodes, 1 was asked for", r.Nodes)
 	}
 }
 

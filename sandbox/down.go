@@ -12,9 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/api/types/volume"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
@@ -44,7 +42,7 @@ func (r *DownReport) Lines() []string {
 }
 
 // Down stops the sandbox: its session process, its cluster, its broker. With purge it removes them, and everything
-// else that carries the sandbox's label: its network, volumes and images, and the state folder. It needs no
+// else that carries the sandbox's label, its network too, and the state folder. It needs no
 // session, and works on what is left of a sandbox that was half made.
 func Down(ctx context.Context, st State, purge bool) (*DownReport, error) {
 	if _, err := st.Read(); err != nil && !purge { // a purge needs no record, nor one that can be read
@@ -157,26 +155,6 @@ func remove(ctx context.Context, docker engineClient, st State, report *DownRepo
 			return fmt.Errorf("remove network %s: %w", n.Name, err)
 		}
 		report.Removed = append(report.Removed, "network "+n.Name)
-	}
-	volumes, err := docker.VolumeList(ctx, volume.ListOptions{Filters: ours})
-	if err != nil {
-		return fmt.Errorf("list the sandbox's volumes: %w", err)
-	}
-	for _, v := range volumes.Volumes {
-		if err := docker.VolumeRemove(ctx, v.Name, true); err != nil && !errdefs.IsNotFound(err) {
-			return fmt.Errorf("remove volume %s: %w", v.Name, err)
-		}
-		report.Removed = append(report.Removed, "volume "+v.Name)
-	}
-	pictures, err := docker.ImageList(ctx, image.ListOptions{All: true, Filters: ours})
-	if err != nil {
-		return fmt.Errorf("list the sandbox's images: %w", err)
-	}
-	for _, i := range pictures {
-		if _, err := docker.ImageRemove(ctx, i.ID, image.RemoveOptions{Force: true, PruneChildren: true}); err != nil && !errdefs.IsNotFound(err) {
-			return fmt.Errorf("remove image %s: %w", i.ID, err)
-		}
-		report.Removed = append(report.Removed, "image "+i.ID)
 	}
 	if _, err := os.Stat(st.Dir); err == nil {
 		if err := os.RemoveAll(st.Dir); err != nil {

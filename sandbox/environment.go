@@ -2,27 +2,19 @@ package sandbox
 
 import (
 	"os"
-	"slices"
 	"strings"
+
+	"github.com/dynsandbox/dynsandbox/images"
 )
 
 // A build depends on settings in the environment: proxies, mirrors, certificates. The session process has that of the
 // first `up`; each further one sends its own along.
 
-// builds reports whether builds, or the tools that they run, read a variable.
-func builds(name string) bool {
-	if slices.Contains([]string{"PATH", "HOME", "GOPROXY", "GOSUMDB", "GOFLAGS", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOMODCACHE", "GOCACHE", "GOTOOLCHAIN",
-		"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}, name) {
-		return true
-	}
-	return strings.HasPrefix(name, "PIP_") || strings.HasSuffix(strings.ToUpper(name), "_PROXY")
-}
-
 // buildEnvironment is what of this process's environment builds depend on.
 func buildEnvironment() map[string]string {
 	out := map[string]string{}
 	for _, v := range os.Environ() {
-		if name, value, _ := strings.Cut(v, "="); builds(name) {
+		if name, value, _ := strings.Cut(v, "="); images.ReadsVariable(name) {
 			out[name] = value
 		}
 	}
@@ -37,7 +29,7 @@ func setEnvironment(other map[string]string) {
 		}
 	}
 	for name, value := range other {
-		if builds(name) {
+		if images.ReadsVariable(name) {
 			os.Setenv(name, value)
 		}
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"syscall"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/fixtures"
+	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/scenarios"
 )
 
@@ -23,26 +25,23 @@ type holds struct {
 	ready    *ready             // nil until a bring-up came through
 	reloader *reloader          // likewise
 	unwatch  context.CancelFunc // stops the watching of the workspace; nil while it isn't watched
+	watched  fs.FileInfo        // the workspace's folder
 }
 
 // ready is what a bring-up leaves for those who ask the session later.
 type ready struct {
 	workspace *workspace
-	cluster   *cluster.Cluster
+	nodes     images.Nodes
 	client    *cluster.Client
 }
 
 // keepReady notes what a bring-up, or a reload, has left.
-func (s *session) keepReady(b *bringUp) (*ready, error) {
-	c, err := b.describe()
-	if err != nil {
-		return nil, err
-	}
-	r := &ready{workspace: b.workspace, cluster: c, client: b.client}
+func (s *session) keepReady(b *bringUp) *ready {
+	r := &ready{workspace: b.workspace, nodes: s.nodes(), client: b.client}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.holds.ready = r
-	return r, nil
+	return r
 }
 
 // close closes everything, the entry first: it dials Pods.
@@ -198,7 +197,7 @@ func (s *session) resume(ctx context.Context) error {
 	if _, err := s.openStore(ctx, network); err != nil {
 		return err
 	}
-	c, err := s.cluster(network, "", "")
+	c, err := s.cluster(network, "", "", 0)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ type PhaseReport struct {
 }
 
 // ErrStopped is the error of a bring-up that was asked to stop.
-var ErrStopped = errors.New("stopped at a safe point; run `up` again to go on")
+var ErrStopped = errors.New("stopped at a safe point")
 
 // plan runs phases. It is used once.
 type plan struct {

@@ -224,21 +224,31 @@ func (b *bringUp) replace(ctx context.Context, namespace, deployment string) err
 
 // deploy is the phase "deploy": everything that the charts have goes into the cluster.
 func (b *bringUp) deploy(ctx context.Context) (string, error) {
-	objects, err := b.objects()
-	if err != nil {
-		return "", err
-	}
-	if b.deployment, err = hashObjects(objects); err != nil {
-		return "", err
-	}
-	report, err := b.client.Apply(ctx, objects)
+	report, err := b.apply(ctx)
 	if err != nil {
 		return "", err
 	}
 	for _, o := range report.Skipped {
 		b.feed.note("left out: " + o.String())
 	}
-	return fmt.Sprintf("%d objects created, %d changed, %d unchanged", len(report.Created), len(report.Changed), len(report.Unchanged)), nil
+	return applied(report), nil
+}
+
+// apply brings everything that the charts have into the cluster.
+func (b *bringUp) apply(ctx context.Context) (cluster.Report, error) {
+	objects, err := b.objects()
+	if err != nil {
+		return cluster.Report{}, err
+	}
+	if b.deployment, err = hashObjects(objects); err != nil {
+		return cluster.Report{}, err
+	}
+	return b.client.Apply(ctx, objects)
+}
+
+// applied says what an apply did.
+func applied(r cluster.Report) string {
+	return fmt.Sprintf("%d objects created, %d changed, %d unchanged", len(r.Created), len(r.Changed), len(r.Unchanged))
 }
 
 // objects returns what is applied: the charts' objects, and those through which Pods reach what runs outside.

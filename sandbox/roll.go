@@ -6,34 +6,27 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
+	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
-// reloadTag begins the tags under which reloads name images on the node, beside the names that the charts and agents
-// ask for: a container restarts in place only when its image's reference changes.
-const reloadTag = "dynsandbox-"
-
-// roll is one change of images on its way into the Pods that run them.
+// roll is one change of images on its way into the Pods that run them: the smallest that can succeed or fail by itself.
 type roll struct {
 	r         *reloader
-	node      cluster.Node
-	id        string              // what this roll's tags end with
-	refs      map[string]bool     // of all images that restart, and of those that changed; normalised
-	old       map[string]bool     // those of them that the node had before
-	workloads []rolled            // that restart
-	byRef     map[string][]string // workloads, for people, by reference
-	before    Record              // what was known of the images before
-	swapped   bool                // Pods may have this roll's images
+	nodes     images.Nodes
+	id        string                    // what this roll's tags end with
+	built     []images.Built            // what changed
+	changed   map[string]images.Service // the same, by normalised reference
+	old       map[string]bool           // references that the nodes had before, those of unchanged images in the workloads too
+	workloads []rolled                  // that restart
+	before    Record                    // what was known of the images before
+	swapped   bool                      // Pods may have this roll's images
 }
 
 // rolled is a workload that restarts, with its containers' images.
@@ -42,109 +35,104 @@ type rolled struct {
 	containers map[string]string // normalised references
 }
 
-// newRoll finds out what has to restart for changed images: each workload that has one of them, with all of its containers
-// whose images are the workspace's.
-func newRoll(r *reloader, c *cluster.Cluster, changed map[name.Tag]v1.Image, record Record) *roll {
-	o := &roll{r: r, node: c.Node(), before: record, id: strconv.FormatInt(time.Now().UnixMilli(), 36), refs: map[string]bool{}, old: map[string]bool{}, byRef: map[string][]string{}}
-	for tag := range changed {
-		o.refs[images.Normalised(tag)] = true
+// failure is why a roll's Pods don't run what they should.
+type failure struct {
+	err    error
+	guilty map[string]bool // services whose containers didn't start; none when it was for another reason
+}
+
+// restartLimit is how long a container that was restarted in place may take to be ready.
+const restartLimit = 60 * time.Second
+
+// refs returns the references of all images that restart, and of those that changed.
+func (o *roll) refs() map[string]bool {
+	all := map[string]bool{}
+	for ref := range o.changed {
+		all[ref] = true
 	}
-	ours := map[string]bool{}
-	for _, s := range r.bring.workspace.found.Services {
-		for _, ref := range s.Refs {
-			ours[images.Normalised(ref)] = true
-		}
-	}
-	for _, object := range r.bring.workspace.rendered.Objects {
-		if object.GetKind() != "Deployment" {
-			continue
-		}
-		w := rolled{object, map[string]string{}}
-		hit := false
-		for _, container := range containersOf(object) {
-			image, _ := container["image"].(string)
-			if ref := normalised(image); ours[ref] {
-				named, _ := container["name"].(string)
-				w.containers[named] = ref
-				_, isChanged := taggedAs(changed, ref)
-				hit = hit || isChanged
-			}
-		}
-		if !hit {
-			continue
-		}
-		o.workloads = append(o.workloads, w)
+	for _, w := range o.workloads {
 		for _, ref := range w.containers {
-			o.refs[ref] = true
-			o.byRef[ref] = append(o.byRef[ref], object.GetNamespace()+"/"+object.GetName())
+			all[ref] = true
 		}
 	}
-	return o
-}
-
-func taggedAs(all map[name.Tag]v1.Image, ref string) (v1.Image, bool) {
-	for tag, img := range all {
-		if images.Normalised(tag) == ref {
-			return img, true
-		}
-	}
-	return nil, false
-}
-
-// as is a reference with this roll's tag.
-func (o *roll) as(ref, suffix string) string {
-	return ref[:strings.LastIndexByte(ref, ':')] + ":" + reloadTag + o.id + suffix
-}
-
-const before = "-before"
-
-// keepOld names what the node has now, so that it can be gone back to.
-func (o *roll) keepOld(ctx context.Context) error {
-	have, err := images.NodeImages(ctx, o.node)
-	if err != nil {
-		return err
-	}
-	tags := map[string]string{}
-	for ref := range o.refs {
-		if have[ref] != "" {
-			o.old[ref] = true
-			tags[o.as(ref, before)] = ref
-		}
-	}
-	return images.Retag(ctx, o.node, tags)
+	return all
 }
 
 // restart has all workloads run what the references stand for now.
-func (o *roll) restart(ctx context.Context) error {
+func (o *roll) restart(ctx context.Context) *failure {
 	if len(o.workloads) == 0 {
 		return nil
 	}
 	tags := map[string]string{}
 	for _, w := range o.workloads {
 		for _, ref := range w.containers {
-			tags[o.as(ref, "")] = ref
+			tags[as(ref, o.id)] = ref
 		}
 	}
-	if err := images.Retag(ctx, o.node, tags); err != nil {
-		return err
+	if err := o.nodes.Retag(ctx, tags); err != nil {
+		return &failure{err: err}
 	}
 	o.swapped = true
-	return o.swap(ctx, "")
+	errs := o.swap(ctx, o.id, true)
+	f := &failure{err: errors.Join(errs...), guilty: map[string]bool{}}
+	if f.err == nil {
+		return nil
+	}
+	said := map[string]bool{} // several workloads may have the same container: one log is enough
+	var first []error
+	for i, w := range o.workloads {
+		if key := o.blame(f, w, errs[i]); key != "" && !said[key] {
+			said[key] = true
+			first = append(first, errs[i])
+		}
+	}
+	f.err = errors.Join(first...)
+	return f
 }
 
-// swap gives the workloads' Pods the images of this roll with a suffix, all at once.
-func (o *roll) swap(ctx context.Context, suffix string) error {
+// blame notes whose container didn't start in a workload: that of a changed image, else all that changed in it. It returns
+// what tells failures apart.
+func (o *roll) blame(f *failure, w rolled, err error) string {
+	var died *cluster.Died
+	var timeout *fault.Timeout
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &died):
+		ref := w.containers[died.Container]
+		if s, ok := o.changed[ref]; ok {
+			f.guilty[s.Name] = true
+			return ref
+		}
+	case !errors.As(err, &timeout):
+		return err.Error()
+	}
+	for _, ref := range w.containers {
+		if s, ok := o.changed[ref]; ok {
+			f.guilty[s.Name] = true
+		}
+	}
+	return w.object.ID()
+}
+
+// swap gives the workloads' Pods the images with a tag, all at once. It returns an error, or nil, for each.
+func (o *roll) swap(ctx context.Context, tag string, failFast bool) []error {
 	ctx, cancel := context.WithTimeout(ctx, restartLimit)
 	defer cancel()
+	errs := make([]error, len(o.workloads))
 	var g errgroup.Group
-	for _, w := range o.workloads {
+	for i, w := range o.workloads {
 		to := map[string]string{}
 		for container, ref := range w.containers {
-			to[container] = o.as(ref, suffix)
+			to[container] = as(ref, tag)
 		}
-		g.Go(func() error { return o.r.bring.client.SwapImages(ctx, w.object, to, suffix != before) })
+		g.Go(func() error {
+			errs[i] = o.r.bring.client.SwapImages(ctx, w.object, to, failFast)
+			return nil
+		})
 	}
-	return g.Wait()
+	g.Wait() //nolint:errcheck // the functions keep their errors
+	return errs
 }
 
 // undo goes back to what was there before. It runs whatever became of ctx.
@@ -152,84 +140,88 @@ func (o *roll) undo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartLimit)
 	defer cancel()
 	tags := map[string]string{}
-	for ref := range o.old {
-		tags[ref] = o.as(ref, before)
+	for ref := range o.changed {
+		if o.old[ref] {
+			tags[ref] = as(ref, o.id+before)
+		}
 	}
-	if err := images.Retag(ctx, o.node, tags); err != nil {
+	if err := o.nodes.Retag(ctx, tags); err != nil {
 		return fmt.Errorf("go back to the last good version: %w", err)
 	}
 	if o.swapped {
-		if err := o.swap(ctx, before); err != nil {
+		if err := errors.Join(o.swap(ctx, o.id+before, false)...); err != nil {
 			return fmt.Errorf("go back to the last good version: %w", err)
 		}
 	}
-	o.r.remember(func(rec *Record) { rec.Images, rec.InPlace = o.before.Images, o.before.InPlace })
-	o.forgetOld(ctx)
+	o.r.remember(func(rec *Record) {
+		o.noteImages(rec, o.before.Images)
+		rec.InPlace = orMade(rec.InPlace)
+		for _, w := range o.workloads {
+			id := w.object.ID()
+			if was, ok := o.before.InPlace[id]; ok {
+				rec.InPlace[id] = was
+			} else {
+				delete(rec.InPlace, id)
+			}
+		}
+	})
 	return nil
 }
 
 // begin notes that nothing is known of the images and of what the workloads' Pods run until the roll is done or undone: a
 // bring-up after a session that was killed in between loads them and replaces the Pods.
 func (o *roll) begin(rec *Record) {
-	rec.Images = maps.Clone(o.before.Images)
-	for ref := range o.refs {
-		delete(rec.Images, ref)
-	}
-	o.note(rec, func(cluster.Object) string { return "" })
+	o.noteImages(rec, nil)
+	o.noteInPlace(rec, func(cluster.Object) string { return "" })
 }
 
 // done notes, for the bring-ups to come, that the workloads' Pods run the newest images though their templates are as
 // they were.
-func (o *roll) done(rec *Record) {
-	o.note(rec, func(w cluster.Object) string { return imagesHash(w, rec.Images) })
+func (o *roll) done(rec *Record, loaded []images.Loaded) {
+	now := map[string]Image{}
+	for _, l := range loaded {
+		now[l.Ref] = Image{Digest: l.Digest, ID: l.ConfigDigest}
+	}
+	o.noteImages(rec, now)
+	o.noteInPlace(rec, func(w cluster.Object) string { return imagesHash(w, rec.Images) })
 }
 
-func (o *roll) note(rec *Record, hash func(cluster.Object) string) {
-	standing := maps.Clone(o.before.InPlace)
-	if standing == nil {
-		standing = map[string]InPlace{}
+// noteImages notes what is known of the images that changed.
+func (o *roll) noteImages(rec *Record, known map[string]Image) {
+	rec.Images = orMade(rec.Images)
+	for ref := range o.changed {
+		delete(rec.Images, ref)
+		if img, ok := known[ref]; ok {
+			rec.Images[ref] = img
+		}
 	}
+}
+
+func (o *roll) noteInPlace(rec *Record, hash func(cluster.Object) string) {
+	rec.InPlace = orMade(rec.InPlace)
 	for _, w := range o.workloads {
-		standing[w.object.ID()] = InPlace{Hash: hash(w.object), Annotation: annotation(w.object, o.before.Images, o.before.InPlace)}
+		rec.InPlace[w.object.ID()] = InPlace{Hash: hash(w.object), Annotation: annotation(w.object, o.before.Images, o.before.InPlace)}
 	}
-	rec.InPlace = standing
 }
 
-// forgetOld removes the names of former reloads that no Pod uses. What they stood for is collected.
-func (o *roll) forgetOld(ctx context.Context) {
-	err := func() error {
-		have, err := images.NodeImages(ctx, o.node)
-		if err != nil {
-			return err
-		}
-		pods, err := o.r.bring.client.Clientset.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		used := map[string]bool{}
-		for _, p := range pods.Items {
-			for _, c := range p.Spec.Containers {
-				used[normalised(c.Image)] = true
-			}
-		}
-		var gone []string
-		for ref := range have {
-			if strings.Contains(ref, ":"+reloadTag) && !used[ref] {
-				gone = append(gone, ref)
-			}
-		}
-		return images.Untag(ctx, o.node, gone...)
-	}()
-	if err != nil && !errors.Is(err, context.Canceled) {
-		o.r.session.log.Warn("names of former reloads stay on the node until the next", "error", err)
+// orMade is a copy of a map, for others may read the map itself.
+func orMade[V any](m map[string]V) map[string]V {
+	out := maps.Clone(m)
+	if out == nil {
+		out = map[string]V{}
 	}
+	return out
 }
 
 // said says how a service came into the platform.
 func (o *roll) said(s images.Service) string {
 	var where []string
-	for _, ref := range s.Refs {
-		where = append(where, o.byRef[images.Normalised(ref)]...)
+	for _, w := range o.workloads {
+		for _, ref := range w.containers {
+			if o.changed[ref].Name == s.Name {
+				where = append(where, w.object.GetNamespace()+"/"+w.object.GetName())
+			}
+		}
 	}
 	slices.Sort(where)
 	where = slices.Compact(where)

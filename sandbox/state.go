@@ -78,13 +78,16 @@ func (s State) launchFiles() string { return filepath.Join(s.Dir, "launch-files"
 // Record says how a sandbox was made. It holds the broker's password, so its file has mode 0600 and it is
 // never printed.
 type Record struct {
-	Workspace      string `json:"workspace"`           // absolute path
-	NodeImage      string `json:"nodeImage,omitempty"` // as asked for; empty for the default
-	Offline        bool   `json:"offline,omitempty"`   // never pull
-	HTTPPort       int    `json:"httpPort,omitempty"`  // of the entry, on loopback; 0 until first chosen
-	PortAsked      bool   `json:"portAsked,omitempty"` // the user chose it: no other will do
-	EtcdPort       int    `json:"etcdPort,omitempty"`  // of the config store, on loopback; 0 until first chosen
-	BrokerPassword string `json:"brokerPassword"`
+	Workspace      string            `json:"workspace"`           // absolute path
+	NodeImage      string            `json:"nodeImage,omitempty"` // as asked for; empty for the default
+	Nodes          int               `json:"nodes,omitempty"`     // of the cluster; 0 is 1
+	Offline        bool              `json:"offline,omitempty"`   // never pull
+	Debug          bool              `json:"debug,omitempty"`     // Go services are built for a debugger
+	BuildArgs      map[string]string `json:"buildArgs,omitempty"` // of Dockerfiles
+	HTTPPort       int               `json:"httpPort,omitempty"`  // of the entry, on loopback; 0 until first chosen
+	PortAsked      bool              `json:"portAsked,omitempty"` // the user chose it: no other will do
+	EtcdPort       int               `json:"etcdPort,omitempty"`  // of the config store, on loopback; 0 until first chosen
+	BrokerPassword string            `json:"brokerPassword"`
 
 	// What the last bring-up did, so that the next can tell whether anything changed.
 	Sources  string             `json:"sources,omitempty"` // fingerprint of the sources that the images were built from

@@ -32,19 +32,20 @@ const (
 
 // Status is what runs. It holds no secret.
 type Status struct {
-	Sandbox   string             `json:"sandbox"`
-	State     string             `json:"state"`
-	Error     string             `json:"error,omitempty"` // of the last bring-up
-	Workspace string             `json:"workspace"`
-	Phases    []PhaseReport      `json:"phases,omitempty"`
-	Services  []ServiceStatus    `json:"services,omitempty"`
-	Agents    []string           `json:"agents,omitempty"` // online now
-	Endpoints []Endpoint         `json:"endpoints,omitempty"`
-	Parts     []Part             `json:"containers,omitempty"`
-	Refused   string             `json:"refused,omitempty"`   // why the last change of launch files or charts isn't in the platform
-	Unknown   []string           `json:"unknown,omitempty"`   // what couldn't be asked, and why
-	Omissions []cluster.Omission `json:"omissions,omitempty"` // what the charts have and the sandbox leaves out, with the reason
-	NotBuilt  []string           `json:"notBuilt,omitempty"`  // folders of the workspace that nothing refers to, and images without a folder
+	Sandbox    string             `json:"sandbox"`
+	State      string             `json:"state"`
+	Error      string             `json:"error,omitempty"` // of the last bring-up
+	Workspace  string             `json:"workspace"`
+	Phases     []PhaseReport      `json:"phases,omitempty"`
+	Services   []ServiceStatus    `json:"services,omitempty"`
+	Agents     []string           `json:"agents,omitempty"` // online now
+	Endpoints  []Endpoint         `json:"endpoints,omitempty"`
+	Parts      []Part             `json:"containers,omitempty"`
+	ImageBytes int64              `json:"imageBytes,omitempty"` // what images take of the node's disk: blobs, and layers as they are unpacked
+	Refused    string             `json:"refused,omitempty"`    // why the last change of launch files or charts isn't in the platform
+	Unknown    []string           `json:"unknown,omitempty"`    // what couldn't be asked, and why
+	Omissions  []cluster.Omission `json:"omissions,omitempty"`  // what the charts have and the sandbox leaves out, with the reason
+	NotBuilt   []string           `json:"notBuilt,omitempty"`   // folders of the workspace that nothing refers to, and images without a folder
 }
 
 // ServiceStatus is one service of the workspace.
@@ -52,7 +53,7 @@ type ServiceStatus struct {
 	Name     string   `json:"name"`
 	Language string   `json:"language"`
 	Image    string   `json:"image"`
-	Newest   string   `json:"newest"`            // digest (image ID) of what the node has under that name
+	Newest   string   `json:"newest"`            // digest (image ID) of what the nodes have under that name
 	Running  []string `json:"running,omitempty"` // digests (image IDs) that its containers run; none for a service of Jobs
 	Stale    bool     `json:"stale"`             // a container runs something other than the newest
 	Refused  string   `json:"refused,omitempty"` // why the last change isn't in the platform: the compiler's lines, or a crash's log
@@ -160,6 +161,9 @@ func (s *session) status(ctx context.Context) (*Status, error) {
 	if status.Services, err = ready.services(short, record.Images); err != nil {
 		status.Unknown = append(status.Unknown, s.scrub(err).Error())
 	}
+	if status.ImageBytes, err = s.nodes().Bytes(short); err != nil {
+		status.Unknown = append(status.Unknown, s.scrub(err).Error())
+	}
 	if r := s.reloader(); r != nil {
 		problems := r.problems()
 		status.Refused = problems[workspaceItself]
@@ -202,12 +206,11 @@ func endpoints(entry *cluster.Entry, record Record, r *ready) []Endpoint {
 	return out
 }
 
-// services compares what the Pods run with what the node has.
+// services compares what the Pods run with what the nodes have.
 func (r *ready) services(ctx context.Context, loaded map[string]Image) ([]ServiceStatus, error) {
-	node := r.cluster.Node()
-	have, err := images.NodeImages(ctx, node)
+	have, err := r.nodes.Images(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list the node's images: %w", err)
+		return nil, fmt.Errorf("list the nodes' images: %w", err)
 	}
 	pods, err := r.client.Clientset.CoreV1().Pods(corev1.NamespaceAll).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 	if err != nil {
@@ -281,6 +284,9 @@ func (s *Status) WriteText(w io.Writer) error {
 	}
 	if len(s.Agents) > 0 {
 		fmt.Fprintf(w, "agents     %s\n", strings.Join(s.Agents, ", "))
+	}
+	if s.ImageBytes > 0 {
+		fmt.Fprintf(w, "images     %.0f MB on the node\n", float64(s.ImageBytes)/1e6)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(s.Phases) > 0 {

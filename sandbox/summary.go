@@ -25,10 +25,7 @@ type Summary struct {
 
 // summary leaves what the session keeps from this bring-up, and returns it.
 func (b *bringUp) summary() (Summary, error) {
-	r, err := b.session.keepReady(b)
-	if err != nil {
-		return Summary{}, err
-	}
+	r := b.session.keepReady(b)
 	s := b.session
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -15,14 +16,15 @@ import (
 	"github.com/dynsandbox/dynsandbox/sandbox/watch"
 )
 
-// watchedFolders are those of a workspace whose files end up in the running platform.
-var watchedFolders = []string{"go", "python", "proto-files", chartsDir, "configuration"}
-
 // watchWorkspace brings every change of the workspace's files into the platform, from now on and until ctx ends.
 // Changes made while a bring-up runs are looked at after it.
-func (s *session) watchWorkspace(ctx context.Context, workspace string) error {
+func (s *session) watchWorkspace(ctx context.Context, workspace string, root fs.FileInfo) error {
 	note := func(line string) { s.events.add(&control.Event{Kind: control.Event_NOTE, Text: line}) }
-	cfg := watch.Config{Root: workspace, Folders: watchedFolders, Log: note}
+	folders, err := images.SourceFolders(workspace)
+	if err != nil {
+		return err
+	}
+	cfg := watch.Config{Root: workspace, Folders: append(folders, chartsDir, "configuration"), Log: note}
 	batches, err := watch.Watch(ctx, cfg)
 	if limit := (*watch.LimitError)(nil); errors.As(err, &limit) {
 		note(limit.Error() + "; until then the files are looked at every second")
@@ -32,6 +34,7 @@ func (s *session) watchWorkspace(ctx context.Context, workspace string) error {
 	if err != nil {
 		return err
 	}
+	go s.watchRoot(ctx, workspace, root)
 	go func() {
 		for b := range batches {
 			s.batches.Add(1)
@@ -50,28 +53,50 @@ func (s *session) watchWorkspace(ctx context.Context, workspace string) error {
 	return nil
 }
 
-// setWatch starts or stops the watching.
+// setWatch starts or stops the watching. A folder that has come in the place of the one that is watched is watched anew.
 func (s *session) setWatch(on bool, workspace string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !on {
-		if s.holds.unwatch != nil {
-			s.holds.unwatch()
-			s.holds.unwatch = nil
-		}
-		return nil
+	root, err := os.Stat(workspace)
+	if err != nil {
+		return err
 	}
-	if s.holds.unwatch != nil {
+	if s.holds.unwatch != nil && (!on || !os.SameFile(root, s.holds.watched)) {
+		s.holds.unwatch()
+		s.holds.unwatch = nil
+	}
+	if !on || s.holds.unwatch != nil {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(s.base)
-	if err := s.watchWorkspace(ctx, workspace); err != nil {
+	if err := s.watchWorkspace(ctx, workspace, root); err != nil {
 		cancel()
 		return err
 	}
-	s.holds.unwatch = cancel
+	s.holds.unwatch, s.holds.watched = cancel, root
 	return nil
 }
+
+// rootEvery is how often it is looked whether the workspace's folder is still the one that is watched.
+const rootEvery = 2 * time.Second
+
+// watchRoot tells when the workspace's folder was moved away or another took its place: changes of what is there now
+// aren't seen until the next bring-up.
+func (s *session) watchRoot(ctx context.Context, workspace string, root fs.FileInfo) {
+	for sleep(ctx, rootEvery) == nil {
+		if now, err := os.Stat(workspace); err == nil && os.SameFile(now, root) {
+			continue
+		}
+		s.work.Lock()
+		defer s.work.Unlock()
+		if r := s.reloader(); r != nil && ctx.Err() == nil {
+			r.refuse(fmt.Errorf("%w: %s", errReplaced, workspace))
+		}
+		return
+	}
+}
+
+var errReplaced = errors.New("the workspace's folder was moved or replaced, and its files are not watched any more")
 
 // reloader returns what a bring-up that came through has left, or nil.
 func (s *session) reloader() *reloader {
@@ -86,9 +111,9 @@ func (s *session) reloader() *reloader {
 func (s *session) settled(ctx context.Context) error {
 	began := time.Now()
 	for {
+		now, err := filesState(s.reloader().dir) // beside a reload, which need not wait for it
 		s.work.Lock()
 		r := s.reloader()
-		now, err := filesState(r.bring.workspace.dir)
 		quiet := now == r.seen || time.Since(began) > arrival && s.batches.Load() == 0
 		s.work.Unlock()
 		if err != nil || quiet {

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
@@ -36,9 +37,20 @@ func failed(err error) error {
 		code = codes.Canceled
 	case errors.Is(err, ErrNotReady):
 		code = codes.FailedPrecondition
+	case errors.Is(err, cluster.ErrOtherOwner):
+		code = codes.AlreadyExists
 	}
 	return status.Error(code, err.Error())
 }
+
+// remoteError has the session's whole text, and is what it was there.
+type remoteError struct {
+	text string
+	is   error
+}
+
+func (e remoteError) Error() string { return e.text }
+func (e remoteError) Unwrap() error { return e.is }
 
 // told is the opposite of [failed].
 func told(err error) error {
@@ -56,6 +68,8 @@ func told(err error) error {
 		return context.Canceled
 	case codes.FailedPrecondition:
 		return ErrNotReady
+	case codes.AlreadyExists:
+		return remoteError{s.Message(), cluster.ErrOtherOwner}
 	case codes.InvalidArgument:
 		for _, d := range s.Details() {
 			var invalid fault.Invalids

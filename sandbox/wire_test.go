@@ -10,12 +10,13 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
 func TestErrorsCrossTheSocket(t *testing.T) {
 	t.Parallel()
-	for _, sentinel := range []error{ErrStopped, ErrNotReady, context.Canceled} {
+	for _, sentinel := range []error{ErrStopped, ErrNotReady, cluster.ErrOtherOwner, context.Canceled} {
 		if got := told(failed(fmt.Errorf("read: %w", sentinel))); !errors.Is(got, sentinel) && sentinel != ErrStopped {
 			t.Errorf("%v arrives as %v", sentinel, got)
 		}

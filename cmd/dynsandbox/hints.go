@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/sandbox"
 )
 
@@ -17,6 +18,10 @@ func hints(err error) []string {
 		return []string{"go into a DYNAMOS checkout, or name one: dynsandbox up --workspace DIR"}
 	case errors.Is(err, sandbox.ErrOtherWorkspace):
 		return []string{"a second sandbox beside it: dynsandbox up --name OTHER --workspace DIR", "or start anew: dynsandbox down --purge"}
+	case errors.Is(err, sandbox.ErrStopped):
+		return []string{"dynsandbox up goes on from there"}
+	case errors.Is(err, cluster.ErrOtherOwner):
+		return []string{"another name: dynsandbox up --name OTHER", "or remove that one, with the state folder that it has: XDG_STATE_HOME=... dynsandbox down --purge"}
 	case strings.Contains(err.Error(), "reach the docker engine"):
 		return []string{"dynsandbox setup installs and starts an engine (Debian and Ubuntu, as root)"}
 	}

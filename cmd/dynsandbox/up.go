@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,8 +16,9 @@ import (
 func newUp(g *global) *cobra.Command {
 	var opts sandbox.UpOptions
 	var settings sandbox.Settings
-	var attach, dryRun, offline bool
+	var attach, dryRun, offline, debug bool
 	var nodeImage string
+	var buildArgs []string
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Bring the platform up, or to its desired state",
@@ -26,6 +28,15 @@ a kill or a reboot it goes on where it stopped.
 
 The workspace is a folder laid out like a DYNAMOS checkout. By default it is the one that this folder lies in, or
 its platform/ folder (the reference platform); a sandbox keeps its workspace until it is purged.
+
+Its services are go/cmd/NAME, python/NAME, and any X/NAME with a Dockerfile or a dynsandbox.yaml:
+
+  build: ["make", "image"]   # a command, run in that folder, with DYNSANDBOX_IMAGE set to the image's name
+  image: acc/matcher:dev     # what it leaves in the engine (default: the service's name), or
+  oci: out/oci               # the folder of the OCI layout that it leaves instead
+  ignore: [target]           # files whose change builds nothing: what the command writes
+
+--debug, --build-arg, --offline and --node-image are remembered until they are given again.
 
 The work is done by a session process in the background, which stays and owns the config store. Ctrl-C asks it to
 stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C after that only detaches.`,
@@ -37,6 +48,9 @@ stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C afte
 			if p := settings.HTTPPort; cmd.Flags().Changed("port") && (p < 1 || p > 65535) {
 				return usageError{fmt.Errorf("--port %d: a port is a number from 1 to 65535", p)}
 			}
+			if n := settings.Nodes; cmd.Flags().Changed("nodes") && (n < 1 || n > sandbox.MaxNodes) {
+				return usageError{fmt.Errorf("--nodes %d: a cluster has 1 to %d nodes", n, sandbox.MaxNodes)}
+			}
 			st, err := g.state()
 			if err != nil {
 				return err
@@ -46,6 +60,14 @@ stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C afte
 			}
 			if cmd.Flags().Changed("offline") {
 				settings.Offline = &offline
+			}
+			if cmd.Flags().Changed("debug") {
+				settings.Debug = &debug
+			}
+			if cmd.Flags().Changed("build-arg") {
+				if settings.BuildArgs, err = parseBuildArgs(buildArgs); err != nil {
+					return err
+				}
 			}
 			dir, err := os.Getwd()
 			if err != nil {
@@ -67,7 +89,10 @@ stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C afte
 	f := c.Flags()
 	f.StringVar(&settings.Workspace, "workspace", "", "the workspace (default: found from the current folder)")
 	f.StringVar(&nodeImage, "node-image", "", "node image of the cluster (default: what kind pins, or one built here)")
+	f.IntVar(&settings.Nodes, "nodes", 0, "how many nodes the cluster has when it is made, the control plane included (default: 1)")
 	f.BoolVar(&offline, "offline", false, "never pull an image")
+	f.BoolVar(&debug, "debug", false, "build Go services for a debugger: with DWARF, not optimised")
+	f.StringArrayVar(&buildArgs, "build-arg", nil, "`KEY=VALUE` for the Dockerfiles of services; repeat it for several, '' takes all back")
 	f.IntVar(&settings.HTTPPort, "port", 0, "loopback port of the HTTP entry (default: 8080, or a free one)")
 	f.BoolVar(&opts.Strict, "strict", false, "refuse launch files that only have warnings")
 	f.BoolVar(&opts.NoScenario, "no-scenario", false, "leave out the scenario at the end")
@@ -76,6 +101,22 @@ stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C afte
 	f.BoolVar(&dryRun, "dry-run", false, "check the workspace and say what would be brought up; change nothing")
 	g.outputFlag(c)
 	return c
+}
+
+// parseBuildArgs reads the values of --build-arg. The whole set replaces the one before.
+func parseBuildArgs(given []string) (map[string]string, error) {
+	args := map[string]string{}
+	for _, arg := range given {
+		key, value, ok := strings.Cut(arg, "=")
+		switch {
+		case arg == "":
+		case !ok || key == "":
+			return nil, usageError{fmt.Errorf("--build-arg %q: it has the form KEY=VALUE", arg)}
+		default:
+			args[key] = value
+		}
+	}
+	return args, nil
 }
 
 func (g *global) up(ctx context.Context, st sandbox.State, settings sandbox.Settings, dir string, opts sandbox.UpOptions, attach bool) error {

@@ -191,8 +191,13 @@ func exitCode(err error) int {
 // kubectl runs the linked-in kubectl, with stdin.
 func kubectl(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
+	return kubectlOf(t, sandboxName, stdin, args...)
+}
+
+func kubectlOf(t *testing.T, sandbox, stdin string, args ...string) string {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"kubectl"}, args...)...)
-	cmd.Env = append(os.Environ(), "DYNSANDBOX_NAME="+sandboxName)
+	cmd.Env = append(os.Environ(), "DYNSANDBOX_NAME="+sandbox)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -2,38 +2,60 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// edit replaces text in a file of the workspace, waits until that is what runs, and takes it back at the test's end.
-func edit(t *testing.T, file, old, new string) {
+// change is one of a file of the workspace.
+type change struct{ file, old, new string }
+
+// edit replaces text in files of the workspace, and takes it back at the test's end, when it waits until that is what runs.
+func edit(t *testing.T, changes ...change) {
 	t.Helper()
-	path := filepath.Join(workspace, file)
-	before, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+	var restore []func()
+	for _, c := range changes {
+		restore = append(restore, save(t, c))
 	}
-	if !strings.Contains(string(before), old) {
-		t.Fatalf("%s has no %q", file, old)
-	}
-	save := func(text string) {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Error(err)
-		}
-	}
-	save(strings.Replace(string(before), old, new, 1))
 	t.Cleanup(func() {
-		save(string(before))
+		for _, f := range restore {
+			f()
+		}
 		if _, err := dynsandbox(context.Background(), "wait", "--for=reloaded"); err != nil { // the test's context has ended
 			t.Error(err)
 		}
 	})
+}
+
+// save replaces text in a file of the workspace and returns what takes it back: the file is then as it was, its time too.
+func save(t *testing.T, c change) (restore func()) {
+	t.Helper()
+	path := filepath.Join(workspace, c.file)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(before), c.old) {
+		t.Fatalf("%s has no %q", c.file, c.old)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(before), c.old, c.new, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(os.WriteFile(path, before, 0o644), os.Chtimes(path, info.ModTime(), info.ModTime())); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // refusal asks an agent for data without saying who asks, and returns what it says.
@@ -41,27 +63,21 @@ func refusal(t *testing.T, agent string) string {
 	t.Helper()
 	var env map[string]string
 	mustJSON(t, &env, "env")
-	// The cluster may learn of a Pod that is ready again a moment later than its kubelet.
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		req, err := http.NewRequest(http.MethodPost, env["DYNSANDBOX_URL"]+"/agent/v1/sqlDataRequest/"+agent, strings.NewReader("{}"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Host = agent + "." + agent + ".localhost"
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if res.StatusCode != http.StatusBadGateway || time.Now().After(deadline) {
-			return strings.TrimSpace(string(body))
-		}
+	req, err := http.NewRequest(http.MethodPost, env["DYNSANDBOX_URL"]+"/agent/v1/sqlDataRequest/"+agent, strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	req.Host = agent + "." + agent + ".localhost"
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(body))
 }
 
 // A saved file of a long-running service is what runs, in the same Pods.
@@ -71,7 +87,7 @@ func TestSavedServiceIsRestartedInPlace(t *testing.T) {
 	}
 	pods := podNames(t)
 	t.Run("edited", func(t *testing.T) {
-		edit(t, "go/cmd/agent/data.go", `"Authorization header is missing"`, `"Who asks?"`)
+		edit(t, change{"go/cmd/agent/data.go", `"Authorization header is missing"`, `"Who asks?"`})
 		must(t, "wait", "agent", "--for=reloaded")
 		for _, agent := range []string{"uva", "vu", "surf"} {
 			if got := refusal(t, agent); got != "Who asks?" {
@@ -95,11 +111,16 @@ func TestSavedServiceIsRestartedInPlace(t *testing.T) {
 	if after := podNames(t); after != pods {
 		t.Errorf("the next up replaced pods that were right:\n%s\n%s", pods, after)
 	}
+	for _, p := range again.Phases {
+		if p.Name == "build" && p.State != "met" {
+			t.Errorf("the next up built again what reloads had built: %s", p.Text)
+		}
+	}
 }
 
 // A saved file of a service of Jobs is what the next request runs.
 func TestSavedJobServiceRunsWithTheNextRequest(t *testing.T) {
-	edit(t, "go/cmd/sql-algorithm/compute.go", `men.put(answer, "avg_salary_scale_men")`, `men.put(answer, "average_of_men")`)
+	edit(t, change{"go/cmd/sql-algorithm/compute.go", `men.put(answer, "avg_salary_scale_men")`, `men.put(answer, "average_of_men")`})
 	must(t, "wait", "sql-algorithm", "--for=reloaded")
 	got := ask(t, "reload", []string{"UVA"}, map[string]bool{"aggregate": false})
 	if len(got) != 1 || got[0]["average_of_men"] == "" {
@@ -110,7 +131,7 @@ func TestSavedJobServiceRunsWithTheNextRequest(t *testing.T) {
 // A change that doesn't compile is refused with the compiler's line, and what ran before runs on.
 func TestBrokenChangeLeavesTheLastGoodVersion(t *testing.T) {
 	t.Run("edited", func(t *testing.T) {
-		edit(t, "go/cmd/agent/data.go", `"Authorization header is missing"`, `"Who asks?" +`)
+		edit(t, change{"go/cmd/agent/data.go", `"Authorization header is missing"`, `"Who asks?" +`})
 		if _, err := dynsandbox(t.Context(), "wait", "--for=reloaded"); exitCode(err) != 1 || !strings.Contains(err.Error(), "agent") {
 			t.Errorf("wait for a change that doesn't compile: %v", err)
 		}
@@ -134,8 +155,8 @@ func TestBrokenChangeLeavesTheLastGoodVersion(t *testing.T) {
 // A change that compiles and dies at its start is taken back.
 func TestCrashingChangeIsTakenBack(t *testing.T) {
 	t.Run("edited", func(t *testing.T) {
-		edit(t, "go/cmd/agent/main.go", `	slog.SetDefault(`, `	panic("it was wrong from the start")
-	slog.SetDefault(`)
+		edit(t, change{"go/cmd/agent/main.go", `	slog.SetDefault(`, `	panic("it was wrong from the start")
+	slog.SetDefault(`})
 		_, err := dynsandbox(t.Context(), "wait", "--for=reloaded")
 		if exitCode(err) != 1 {
 			t.Errorf("wait for a change that crashes: %v", err)
@@ -152,11 +173,107 @@ func TestCrashingChangeIsTakenBack(t *testing.T) {
 	replayAll(t)
 }
 
+// A service that doesn't compile, or dies at its start, holds back none that is saved with it or after it.
+func TestBrokenServiceHoldsBackNoOther(t *testing.T) {
+	t.Run("one doesn't compile", func(t *testing.T) {
+		edit(t, change{"go/cmd/agent/data.go", `"Authorization header is missing"`, `"Who asks?" +`},
+			change{"go/cmd/sql-algorithm/compute.go", `men.put(answer, "avg_salary_scale_men")`, `men.put(answer, "average_of_men")`})
+		must(t, "wait", "sql-algorithm", "--for=reloaded")
+		if _, err := dynsandbox(t.Context(), "wait", "agent", "--for=reloaded"); exitCode(err) != 1 {
+			t.Errorf("wait for a change that doesn't compile: %v", err)
+		}
+		got := ask(t, "beside", []string{"UVA"}, map[string]bool{"aggregate": false})
+		if len(got) != 1 || got[0]["average_of_men"] == "" {
+			t.Errorf("the request after the edits: %v", got)
+		}
+	})
+	t.Run("one dies at its start", func(t *testing.T) {
+		restarts := func() string {
+			return kubectl(t, "", "get", "pods", "-n", "api-gateway", "-o", `jsonpath={.items[*].status.containerStatuses[*].restartCount}`)
+		}
+		edit(t, change{"go/cmd/api-gateway/main.go", `	slog.SetDefault(`, `	panic("it was wrong from the start")
+	slog.SetDefault(`}, change{"go/cmd/agent/data.go", `"Authorization header is missing"`, `"Who asks?"`})
+		must(t, "wait", "agent", "--for=reloaded")
+		if got := refusal(t, "uva"); got != "Who asks?" {
+			t.Errorf("the agent that was saved with it: %q", got)
+		}
+		if _, err := dynsandbox(t.Context(), "wait", "api-gateway", "--for=reloaded"); exitCode(err) != 1 {
+			t.Errorf("wait for a change that crashes: %v", err)
+		}
+		replayAll(t)
+		before := restarts()
+		save(t, change{"go/cmd/agent/data.go", `"Who asks?"`, `"Who wants it?"`})
+		must(t, "wait", "agent", "--for=reloaded")
+		if got := refusal(t, "uva"); got != "Who wants it?" {
+			t.Errorf("the agent that was saved after it: %q", got)
+		}
+		if after := restarts(); after != before {
+			t.Errorf("what crashed was tried again: restarts %s, then %s", before, after)
+		}
+	})
+	replayAll(t)
+}
+
+// What was changed while a session ran, and taken back after it ended, is not what the next up leaves running.
+func TestRevertWithoutASession(t *testing.T) {
+	restore := save(t, change{"go/cmd/agent/data.go", `"Authorization header is missing"`, `"Who asks?"`})
+	must(t, "wait", "--for=reloaded")
+	pid := sessionPID(t)
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for sessionPID(t) != 0 {
+		time.Sleep(50 * time.Millisecond)
+	}
+	restore()
+	converged(t)
+	if got := refusal(t, "uva"); got != "Authorization header is missing" {
+		t.Errorf("after taking it back without a session: %q", got)
+	}
+}
+
+// A change of charts that can't run is taken back, and what it added goes.
+func TestFailingChartIsTakenBack(t *testing.T) {
+	t.Run("edited", func(t *testing.T) {
+		edit(t, change{"charts/api-gateway/values.yaml", "requestTimeout: 60s", "requestTimeout: never"},
+			change{"charts/api-gateway/templates/api-gateway.yaml", "---\napiVersion: v1\nkind: Service", `---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: added
+  namespace: api-gateway
+---
+apiVersion: v1
+kind: Service`})
+		if _, err := dynsandbox(t.Context(), "wait", "--for=reloaded"); exitCode(err) != 1 {
+			t.Errorf("wait for charts that can't run: %v", err)
+		}
+		if out := must(t, "status"); !strings.Contains(out, "api-gateway") || !strings.Contains(out, "can't start") {
+			t.Errorf("status doesn't tell what can't start:\n%s", out)
+		}
+		if out := kubectl(t, "", "get", "configmaps", "-n", "api-gateway"); strings.Contains(out, "added") {
+			t.Errorf("what the charts added is still there:\n%s", out)
+		}
+		replayAll(t)
+	})
+	replayAll(t)
+}
+
+// Services that charts refer to by another tag are built under it.
+func TestChangedTagIsBuilt(t *testing.T) {
+	edit(t, change{"charts/api-gateway/values.yaml", "branchNameTag: main", "branchNameTag: feature"})
+	must(t, "wait", "--for=reloaded")
+	if out := kubectl(t, "", "get", "pods", "-n", "api-gateway", "-o", "jsonpath={.items[*].spec.containers[*].image}"); out != "dynamos1/api-gateway:feature dynamos1/sidecar:feature" {
+		t.Errorf("the gateway runs %q", out)
+	}
+	replayAll(t)
+}
+
 // A saved launch file is in the config store, and one with an error isn't.
 func TestSavedLaunchFileIsApplied(t *testing.T) {
 	const file = "configuration/etcd_launch_files/archetype.json"
 	t.Run("broken", func(t *testing.T) {
-		edit(t, file, `"weight": 100`, `"weight": "heavy"`)
+		edit(t, change{file, `"weight": 100`, `"weight": "heavy"`})
 		if _, err := dynsandbox(t.Context(), "wait", "--for=reloaded"); exitCode(err) != 1 {
 			t.Errorf("wait for a broken launch file: %v", err)
 		}
@@ -165,7 +282,7 @@ func TestSavedLaunchFileIsApplied(t *testing.T) {
 		}
 		replayAll(t)
 	})
-	edit(t, file, `"weight": 100`, `"weight": 150`)
+	edit(t, change{file, `"weight": 100`, `"weight": 150`})
 	must(t, "wait", "--for=reloaded")
 	if out := must(t, "fixtures", "diff"); !strings.Contains(out, "no changes") {
 		t.Errorf("the saved file isn't in the config store:\n%s", out)

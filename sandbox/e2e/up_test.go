@@ -75,8 +75,13 @@ func TestStatus(t *testing.T) {
 		}
 		Agents    []string
 		Endpoints []struct{ Name, URL string }
+
+		ImageBytes int64
 	}
 	mustJSON(t, &status, "status")
+	if status.ImageBytes < 1e8 {
+		t.Errorf("images take %d bytes of the node's disk", status.ImageBytes)
+	}
 	if status.State != "ready" {
 		t.Errorf("state: %s", status.State)
 	}

@@ -33,7 +33,8 @@ func (e *Engine) serveContainers(w http.ResponseWriter, r *http.Request, path st
 		for _, c := range e.Containers {
 			if labelled(r, c.Config.Labels) {
 				made, _ := time.Parse(time.RFC3339Nano, c.Created)
-				list = append(list, container.Summary{ID: c.ID, Names: []string{c.Name}, Labels: c.Config.Labels, State: c.State.Status, Created: made.Unix()})
+				list = append(list, container.Summary{ID: c.ID, Names: []string{c.Name}, Labels: c.Config.Labels, State: c.State.Status, Created: made.Unix(),
+					NetworkSettings: &container.NetworkSettingsSummary{Networks: c.NetworkSettings.Networks}})
 			}
 		}
 		answer(w, list)

@@ -1,0 +1,116 @@
+package images
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// buildInputs are everything that goes into an image which the engine builds.
+type buildInputs struct {
+	from    sources
+	args    map[string]string // of the build
+	context contextTree
+	bases   map[string]v1.Config // of the images that the Dockerfile names
+}
+
+// sources are what a build's result depends on beside the files in its context.
+type sources struct {
+	base   string            // the image that the services' packages are installed in
+	images map[string]string // IDs of all images that the Dockerfile names, by what names them
+	pip    pipSettings
+}
+
+// salt is what a hash of a build's inputs takes in of them. The certificates are not in it: they decide whether a
+// package can be had, not which.
+func (s sources) salt(args ...string) []string {
+	ids := slices.Sorted(maps.Values(s.images))
+	return slices.Concat([]string{fmt.Sprint(builderRevision), s.pip.config}, args, ids)
+}
+
+// hash tells inputs apart.
+func (in buildInputs) hash() string { return in.context.hash(in.from.salt(fmt.Sprint(in.args))...) }
+
+// fromDockerfile reads a Dockerfile of the workspace, finds the images that it names, and returns the inputs that follow
+// from it, with an empty context, and the copy that is built.
+func (b *DockerfileBuilder) fromDockerfile(ctx context.Context, path string) (in buildInputs, content []byte, err error) {
+	if in.from.pip, err = b.memory.pipSettings(ctx); err != nil {
+		return in, nil, fmt.Errorf("read the machine's pip settings: %w", err)
+	}
+	original, err := os.ReadFile(filepath.Join(b.Workspace, filepath.FromSlash(path)))
+	if err != nil {
+		return in, nil, err
+	}
+	// For Dockerfiles that keep pip's cache out of their image: here it is a mount, which is in no image anyway.
+	in.args = map[string]string{"PIP_NO_CACHE_DIR": ""}
+	maps.Copy(in.args, b.Args)
+	in.context, in.from.images, in.bases = contextTree{}, map[string]string{}, map[string]v1.Config{}
+	content, in.from.base, err = rewriteDockerfile(ctx, original, func(ctx context.Context, ref string) (string, error) {
+		c, err := b.Bases.Resolve(ctx, ref)
+		if err != nil {
+			return "", err
+		}
+		in.from.images[ref] = c.ID
+		in.bases[c.Ref], err = b.config(ctx, c)
+		return c.Ref, err
+	}, pipMounts(in.from.pip))
+	if err != nil {
+		return in, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return in, content, nil
+}
+
+// buildMemory is what a builder need not find out twice.
+type buildMemory struct {
+	files fileHashes
+
+	mu      sync.Mutex
+	pip     pipSettings
+	pipFrom string               // the state of what pip's settings were read from
+	configs map[string]v1.Config // of images, by ID
+}
+
+// pipSettings are the machine's, read anew only when they may have changed: pip takes half a second to tell them.
+func (m *buildMemory) pipSettings(ctx context.Context) (pipSettings, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	from := pipState()
+	if from == m.pipFrom {
+		return m.pip, nil
+	}
+	s, err := hostPipSettings(ctx)
+	if err == nil {
+		m.pip, m.pipFrom = s, from
+	}
+	return s, err
+}
+
+// config is an image's configuration.
+func (b *DockerfileBuilder) config(ctx context.Context, c Choice) (v1.Config, error) {
+	b.memory.mu.Lock()
+	config, ok := b.memory.configs[c.ID]
+	b.memory.mu.Unlock()
+	if ok {
+		return config, nil
+	}
+	info, err := b.Docker.ImageInspect(ctx, c.Ref)
+	if err != nil {
+		return config, fmt.Errorf("inspect image %s: %w", c.Ref, err)
+	}
+	if config, err = imageConfig(info); err != nil {
+		return config, fmt.Errorf("image %s: %w", c.Ref, err)
+	}
+	b.memory.mu.Lock()
+	defer b.memory.mu.Unlock()
+	if b.memory.configs == nil {
+		b.memory.configs = map[string]v1.Config{}
+	}
+	b.memory.configs[c.ID] = config
+	return config, nil
+}

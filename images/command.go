@@ -1,0 +1,134 @@
+package images
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/client"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/dynsandbox/dynsandbox/internal/fault"
+	"github.com/dynsandbox/dynsandbox/internal/progress"
+)
+
+// CommandBuilder builds services of any language with the command that their [ServiceFile] names. The command leaves
+// an image in the engine, or an OCI layout.
+type CommandBuilder struct {
+	Workspace string
+	Cache     string // folder for layers
+	Docker    client.APIClient
+}
+
+// commandTail is how many of a command's last lines are in the error when it fails.
+const commandTail = 40
+
+// Build builds one service: several are built by a [Limited]. The command isn't asked for less than a build: what it
+// reads is not known here.
+func (b *CommandBuilder) Build(ctx context.Context, svc Service) (v1.Image, error) {
+	how, err := readServiceFile(b.Workspace, svc)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(b.Workspace, filepath.FromSlash(svc.Dir))
+	unlock, err := b.lock(ctx, dir)
+	if err != nil {
+		return nil, fmt.Errorf("wait for another build of the same service: %w", err)
+	}
+	defer unlock()
+	if err := runCommand(ctx, svc.Name, dir, how); err != nil {
+		return nil, err
+	}
+	kept, err := b.result(ctx, dir, how)
+	if err != nil {
+		return nil, fmt.Errorf("take what %s left: %w", strings.Join(how.argv, " "), err)
+	}
+	return kept.image(b.Cache)
+}
+
+// lock keeps two sandboxes on one workspace from running a command in one folder at the same time.
+func (b *CommandBuilder) lock(ctx context.Context, dir string) (unlock func(), err error) {
+	hash, err := pathHash(dir)
+	if err != nil {
+		return nil, err
+	}
+	locks := filepath.Join(b.Cache, "commands")
+	if err := os.MkdirAll(locks, 0o755); err != nil {
+		return nil, err
+	}
+	return lockFile(ctx, filepath.Join(locks, hash+".lock"))
+}
+
+// result reads the image that the command left.
+func (b *CommandBuilder) result(ctx context.Context, dir string, how commandBuild) (keptImage, error) {
+	if how.oci != "" {
+		return readLayout(ctx, b.Cache, filepath.Join(dir, filepath.FromSlash(how.oci)))
+	}
+	info, err := b.Docker.ImageInspect(ctx, how.image)
+	if errdefs.IsNotFound(err) {
+		return keptImage{}, fmt.Errorf("the engine has no image %s", how.image)
+	}
+	if err != nil {
+		return keptImage{}, fmt.Errorf("look for image %s: %w", how.image, err)
+	}
+	if err := checkPlatform(v1.Platform{OS: info.Os, Architecture: info.Architecture}); err != nil {
+		return keptImage{}, fmt.Errorf("image %s: %w", how.image, err)
+	}
+	return readEngineImage(ctx, b.Docker, b.Cache, info.ID)
+}
+
+// runCommand runs a service's command, and shows each line that it prints.
+func runCommand(ctx context.Context, service, dir string, how commandBuild) error {
+	cmd := exec.CommandContext(ctx, how.argv[0], how.argv[1:]...)
+	cmd.Dir = dir
+	cmd.Env = append(cmd.Environ(), "DYNSANDBOX_IMAGE="+cmp.Or(how.image, service))
+	output := lines{each: func(line string) {
+		progress.Report(ctx, progress.Update{What: "build " + service + ": " + line})
+	}}
+	cmd.Stdout, cmd.Stderr = &output, &output
+	// A make that is interrupted must not leave its compiler behind.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Run(); err != nil {
+		return &fault.Exec{Argv: how.argv, Tail: output.tail(), Err: cmp.Or(ctx.Err(), err)}
+	}
+	return nil
+}
+
+// lines tells of each line that is written to it, and keeps the last ones.
+type lines struct {
+	each func(string)
+	part []byte
+	last []string
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.part = append(l.part, p...)
+	for {
+		line, rest, whole := bytes.Cut(l.part, []byte("\n"))
+		if !whole {
+			return len(p), nil
+		}
+		l.part = rest
+		text := strings.TrimRight(string(line), " \t\r")
+		if l.last = append(l.last, text); len(l.last) > commandTail {
+			l.last = l.last[1:]
+		}
+		if text != "" {
+			l.each(text)
+		}
+	}
+}
+
+func (l *lines) tail() string {
+	return strings.TrimSpace(strings.Join(l.last, "\n") + "\n" + string(l.part))
+}

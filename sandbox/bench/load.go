@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/images"
+)
+
+// The names are nobody's: the one on the node that we load to, and those of the peer, in the engine too.
+var (
+	ourBig   = name.MustParseReference("dynsandbox.invalid/bench-ours:latest").(name.Tag)
+	bigBase  = name.MustParseReference("dynsandbox.invalid/bench-base:latest").(name.Tag)
+	theirBig = name.MustParseReference("dynsandbox.invalid/bench-kind:latest").(name.Tag)
+)
+
+// loads compares our load of an image of which one small layer was changed with kind's. Both begin with the finished
+// image, where its builder left it: ours in files, kind's in the engine. The node has the other layers already.
+func loads(ctx context.Context, b *bench, n int) (s samples, err error) {
+	base, err := b.loadedBase(ctx)
+	if err != nil {
+		return s, err
+	}
+	if err := b.intoEngine(ctx, base); err != nil {
+		return s, err
+	}
+	dir, err := b.contextFolder("changed", "FROM "+bigBase.String()+"\nCOPY changed /changed\n")
+	if err != nil {
+		return s, err
+	}
+	for range n {
+		img, err := b.withLayer(base, "changed", changedBytes)
+		if err != nil {
+			return s, err
+		}
+		ours, err := timed(func() error {
+			_, err := images.Load(ctx, b.node(), map[name.Tag]v1.Image{ourBig: img})
+			return err
+		})
+		if err != nil {
+			return s, err
+		}
+		if err := randomFile(filepath.Join(dir, "changed"), changedBytes); err != nil {
+			return s, err
+		}
+		if err := dockerBuild(ctx, dir, theirBig.String()); err != nil {
+			return s, err
+		}
+		peer, err := timed(func() error { return b.kindLoad(ctx, theirBig.String()) })
+		if err != nil {
+			return s, err
+		}
+		s.ours, s.peer = append(s.ours, ours), append(s.peer, peer)
+	}
+	return s, nil
+}
+
+// bytesSent compares what goes through the pipe into the node, archive and all, with the changed layer's tar.
+func bytesSent(ctx context.Context, b *bench, n int) (s samples, err error) {
+	base, err := b.loadedBase(ctx)
+	if err != nil {
+		return s, err
+	}
+	for range n {
+		img, err := b.withLayer(base, "changed", changedBytes)
+		if err != nil {
+			return s, err
+		}
+		layers, err := img.Layers()
+		if err != nil {
+			return s, err
+		}
+		size, err := layers[len(layers)-1].Size()
+		if err != nil {
+			return s, err
+		}
+		counted := &countingNode{Node: b.node()}
+		if _, err := images.Load(ctx, counted, map[name.Tag]v1.Image{ourBig: img}); err != nil {
+			return s, err
+		}
+		s.ours, s.peer = append(s.ours, float64(counted.sent)/1e6), append(s.peer, float64(size)/1e6)
+	}
+	return s, nil
+}
+
+// loadedBase makes the large image, and loads it.
+func (b *bench) loadedBase(ctx context.Context) (v1.Image, error) {
+	if err := b.ready(ctx); err != nil {
+		return nil, err
+	}
+	base, err := b.bigImage()
+	if err != nil {
+		return nil, err
+	}
+	_, err = images.Load(ctx, b.node(), map[name.Tag]v1.Image{bigBase: base})
+	return base, err
+}
+
+// intoEngine gives an image to the engine, as `docker load` does.
+func (b *bench) intoEngine(ctx context.Context, img v1.Image) error {
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(tarball.Write(bigBase, img, w)) }()
+	defer r.Close()
+	if _, err := (command{argv: []string{"docker", "load", "-q"}, stdin: r}).run(ctx); err != nil {
+		return fmt.Errorf("load the large image into the engine: %w", err)
+	}
+	return nil
+}
+
+// countingNode counts what is sent to a node.
+type countingNode struct {
+	cluster.Node
+	sent int64
+}
+
+func (n *countingNode) Exec(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error) {
+	if stdin != nil {
+		stdin = io.TeeReader(stdin, n)
+	}
+	return n.Node.Exec(ctx, stdin, argv...)
+}
+
+func (n *countingNode) Write(p []byte) (int, error) {
+	n.sent += int64(len(p))
+	return len(p), nil
+}
+
+func randomFile(path string, size int64) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.CopyN(f, rand.Reader, size)
+	return err
+}
