@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -193,4 +194,21 @@ func (m Mount) Mounted(p *corev1.Pod, container string) bool {
 		}
 	}
 	return false
+}
+
+// ErrNoMounts is the error of a cluster that was made without a folder for mounts, as earlier versions did.
+var ErrNoMounts = errors.New("the cluster's nodes don't have the folder of mounts")
+
+// CheckMounts returns an error unless a node has the mounts' folders.
+func CheckMounts(ctx context.Context, node Node, mounts []Mount) error {
+	argv := []string{"ls", "-d"}
+	for _, m := range mounts {
+		argv = append(argv, nodeMountDir+"/"+m.Folder)
+	}
+	if _, err := node.Exec(ctx, nil, argv...); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %w", ErrNoMounts, err)
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
