@@ -186,11 +186,12 @@ func (c *Client) probeMounts(ctx context.Context, image, version string) error {
 	})
 }
 
-// Mounted reports whether a Pod's container has the mount.
-func (m Mount) Mounted(p *corev1.Pod, container string) bool {
+// Mounted reports whether a Pod's container has a folder mounted.
+func Mounted(p *corev1.Pod, container, folder string) bool {
+	volume := Mount{Folder: folder}.volume()
 	for _, c := range p.Spec.Containers {
 		if c.Name == container {
-			return slices.ContainsFunc(c.VolumeMounts, func(v corev1.VolumeMount) bool { return v.Name == m.volume() })
+			return slices.ContainsFunc(c.VolumeMounts, func(v corev1.VolumeMount) bool { return v.Name == volume })
 		}
 	}
 	return false
