@@ -42,7 +42,7 @@ func TestBuildsAreBoundedByCores(t *testing.T) {
 		services[i] = Service{Name: fmt.Sprintf("s%03d", i), Language: Python}
 	}
 	c := &crowd{img: imageOf(t), full: make(chan struct{})}
-	built, err := Builders{Python: Limited{Each: c.Build}}.All(t.Context(), services)
+	built, err := Builders{Python: Limited{Each: c}}.All(t.Context(), services)
 	if err != nil || len(built) != len(services) {
 		t.Errorf("%d of %d built, error %v", len(built), len(services), err)
 	}

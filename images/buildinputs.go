@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/docker/docker/api/types/image"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -23,7 +24,8 @@ type buildInputs struct {
 // sources are what a build's result depends on beside the files in its context.
 type sources struct {
 	base   string            // the image that the services' packages are installed in
-	images map[string]string // IDs of all images that the Dockerfile names, by what names them
+	images map[string]string // identities of all images that the Dockerfile names, by what names them
+	chosen []Choice          // these images
 	pip    pipSettings
 }
 
@@ -36,6 +38,12 @@ func (s sources) salt(args ...string) []string {
 
 // hash tells inputs apart.
 func (in buildInputs) hash() string { return in.context.hash(in.from.salt(fmt.Sprint(in.args))...) }
+
+// anywhere tells inputs apart on whichever machine they are: it leaves out where that gets its packages.
+func (in buildInputs) anywhere() string {
+	in.from.pip = pipSettings{}
+	return in.hash()
+}
 
 // fromDockerfile reads a Dockerfile of the workspace, finds the images that it names, and returns the inputs that follow
 // from it, with an empty context, and the copy that is built.
@@ -56,10 +64,11 @@ func (b *DockerfileBuilder) fromDockerfile(ctx context.Context, path string) (in
 		if err != nil {
 			return "", err
 		}
-		in.from.images[ref] = c.ID
-		in.bases[c.Ref], err = b.config(ctx, c)
+		in.from.chosen = append(in.from.chosen, c)
+		base, err := b.look(ctx, c)
+		in.from.images[ref], in.bases[c.Ref] = base.identity, base.config
 		return c.Ref, err
-	}, pipMounts(in.from.pip))
+	}, pipMounts)
 	if err != nil {
 		return in, nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -73,7 +82,7 @@ type buildMemory struct {
 	mu      sync.Mutex
 	pip     pipSettings
 	pipFrom string               // the state of what pip's settings were read from
-	configs map[string]v1.Config // of images, by ID
+	bases   map[string]baseImage // by ID
 }
 
 // pipSettings are the machine's, read anew only when they may have changed: pip takes half a second to tell them.
@@ -91,26 +100,42 @@ func (m *buildMemory) pipSettings(ctx context.Context) (pipSettings, error) {
 	return s, err
 }
 
-// config is an image's configuration.
-func (b *DockerfileBuilder) config(ctx context.Context, c Choice) (v1.Config, error) {
+// baseImage is what a build depends on of an image that it begins with.
+type baseImage struct {
+	identity string
+	config   v1.Config
+}
+
+// look inspects an image of the engine.
+func (b *DockerfileBuilder) look(ctx context.Context, c Choice) (baseImage, error) {
 	b.memory.mu.Lock()
-	config, ok := b.memory.configs[c.ID]
+	known, ok := b.memory.bases[c.ID]
 	b.memory.mu.Unlock()
 	if ok {
-		return config, nil
+		return known, nil
 	}
 	info, err := b.Docker.ImageInspect(ctx, c.Ref)
 	if err != nil {
-		return config, fmt.Errorf("inspect image %s: %w", c.Ref, err)
+		return baseImage{}, fmt.Errorf("inspect image %s: %w", c.Ref, err)
 	}
-	if config, err = imageConfig(info); err != nil {
-		return config, fmt.Errorf("image %s: %w", c.Ref, err)
+	var found baseImage
+	if found.config, err = imageConfig(info); err != nil {
+		return baseImage{}, fmt.Errorf("image %s: %w", c.Ref, err)
 	}
+	found.identity = identify(info, found.config)
 	b.memory.mu.Lock()
 	defer b.memory.mu.Unlock()
-	if b.memory.configs == nil {
-		b.memory.configs = map[string]v1.Config{}
+	if b.memory.bases == nil {
+		b.memory.bases = map[string]baseImage{}
 	}
-	b.memory.configs[c.ID] = config
-	return config, nil
+	b.memory.bases[c.ID] = found
+	return found, nil
+}
+
+// identify tells images apart by what is in them. Their IDs are another thing in every kind of the engine's stores.
+func identify(info image.InspectResponse, config v1.Config) string {
+	if len(info.RootFS.Layers) == 0 {
+		return info.ID
+	}
+	return textHash(fmt.Sprintf("%q %q %q %q", info.RootFS.Layers, config.Env, config.User, config.WorkingDir))
 }

@@ -17,7 +17,7 @@ import (
 // A person reads the steps as the Dockerfile has them: without the mounts that were added to them.
 func TestStepsAreNamedAsTheyAreWritten(t *testing.T) {
 	t.Parallel()
-	mounts := pipMounts(pipSettings{config: "[global]\n", ca: []byte("x")})
+	mounts := pipMounts
 	step := &controlapi.Vertex{Digest: "sha256:1", Name: "[2/3] RUN " + mounts + " --mount=type=secret,id=token pip install x", Started: timestamppb.New(time.Unix(1, 0))}
 	failed := proto.CloneOf(step)
 	failed.Completed, failed.Error = timestamppb.New(time.Unix(2, 0)), "exit code 1"

@@ -26,6 +26,7 @@ type CommandBuilder struct {
 	Workspace string
 	Cache     string // folder for layers
 	Docker    client.APIClient
+	Offline   bool // an image of just these sources that came with a bundle is taken before the command is run
 }
 
 // commandTail is how many of a command's last lines are in the error when it fails.
@@ -37,6 +38,9 @@ func (b *CommandBuilder) Build(ctx context.Context, svc Service) (v1.Image, erro
 	how, err := readServiceFile(b.Workspace, svc)
 	if err != nil {
 		return nil, err
+	}
+	if img, err := b.bundled(ctx, svc); err != nil || img != nil {
+		return img, err
 	}
 	dir := filepath.Join(b.Workspace, filepath.FromSlash(svc.Dir))
 	unlock, err := b.lock(ctx, dir)

@@ -9,6 +9,9 @@
 // own, a pulled one, or a stand-in made of Debian packages. [Fingerprint] tells in milliseconds whether there is
 // anything to build.
 //
+// A [Packer] and [LoadBundle] carry images and caches to a machine without a network, and [Builders.Lacks] tells what
+// a build offline would miss.
+//
 // The currency is [v1.Image]. Builders know nothing of nodes, and the loader nothing of builders.
 //
 // Rules that the package keeps:

@@ -20,6 +20,7 @@ import (
 // Labels of images that were built here, beside the engine package's.
 const (
 	LabelInputs    = "dev.dynsandbox.inputs"    // hash of everything that went into the image
+	LabelSources   = "dev.dynsandbox.sources"   // the same without where packages came from: equal on every machine
 	LabelService   = "dev.dynsandbox.service"   // the service's name
 	LabelWorkspace = "dev.dynsandbox.workspace" // hash of the workspace's path
 
@@ -35,7 +36,7 @@ type DockerfileBuilder struct {
 	Workspace string
 	Cache     string // folder for contexts, wheels and layers
 	Docker    client.APIClient
-	Bases     *ThirdParty       // finds what FROM names
+	Bases     *ThirdParty       // finds what FROM names; when it is offline, a build's steps get no network either
 	Args      map[string]string // of the build, beside those that the workspace's Makefile gives
 
 	memory buildMemory
@@ -105,7 +106,7 @@ func (b *DockerfileBuilder) fillContext(t contextTree, svc Service) error {
 // carryOut has the engine carry out a Dockerfile, unless it has an image of the same inputs. note is told what was built,
 // while its context can still be read.
 func (b *DockerfileBuilder) carryOut(ctx context.Context, svc Service, in buildInputs, note func(buildInputs, keptImage) error) (v1.Image, error) {
-	id, err := b.find(ctx, in.hash())
+	id, err := b.find(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -141,16 +142,23 @@ func (b *DockerfileBuilder) carryOut(ctx context.Context, svc Service, in buildI
 	return kept.image(b.Cache)
 }
 
-// find returns the ID of an image in the engine that was built from the same inputs; "" when there is none.
-func (b *DockerfileBuilder) find(ctx context.Context, inputs string) (string, error) {
-	list, err := b.Docker.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", LabelInputs+"="+inputs))})
-	if err != nil {
-		return "", fmt.Errorf("look for an earlier build: %w", err)
+// find returns the ID of an image in the engine that was built from the same inputs; "" when there is none. Offline it
+// doesn't matter where the packages of an earlier build came from, so that one of another machine will do.
+func (b *DockerfileBuilder) find(ctx context.Context, in buildInputs) (string, error) {
+	labels := []string{LabelInputs + "=" + in.hash()}
+	if b.Bases.Offline {
+		labels = append(labels, LabelSources+"="+in.anywhere())
 	}
-	if len(list) == 0 {
-		return "", nil
+	for _, label := range labels {
+		list, err := b.Docker.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", label))})
+		if err != nil {
+			return "", fmt.Errorf("look for an earlier build: %w", err)
+		}
+		if len(list) > 0 {
+			return list[0].ID, nil
+		}
 	}
-	return list[0].ID, nil
+	return "", nil
 }
 
 // run builds an image, and removes the one that it takes the place of.
@@ -165,8 +173,10 @@ func (b *DockerfileBuilder) run(ctx context.Context, svc Service, dir string, in
 		return "", err
 	}
 	id, err := buildInEngine(ctx, b.Docker, buildJob{
-		what: svc.Name, context: dir, dockerfile: dir, args: in.args, secrets: in.from.pip.secrets(), tag: tag,
-		labels: map[string]string{engine.LabelRole: "service", LabelInputs: in.hash(), LabelService: svc.Name, LabelWorkspace: workspace},
+		what: svc.Name, context: dir, dockerfile: dir, args: in.args, secrets: in.from.pip.secrets(), tag: tag, offline: b.Bases.Offline,
+		labels: map[string]string{
+			engine.LabelRole: "service", LabelInputs: in.hash(), LabelSources: in.anywhere(), LabelService: svc.Name, LabelWorkspace: workspace,
+		},
 	})
 	if err != nil {
 		return "", err

@@ -27,6 +27,7 @@ import (
 type GoBuilder struct {
 	Workspace string // its module is in the folder go
 	Cache     string // folder for binaries
+	Offline   bool   // use no network: modules that aren't on this machine are an error
 	Debug     bool   // for a debugger: nothing optimised away, and with the tables that it reads
 }
 
@@ -36,6 +37,12 @@ var _ Builder = (*GoBuilder)(nil)
 // cores busy. When that fails, each is built by itself: those without a mistake are returned, together with a
 // *[BuildError] for each cause, which holds a *fault.Exec with the compiler's output whole.
 func (b *GoBuilder) Build(ctx context.Context, services ...Service) ([]Built, error) {
+	if dir, err := b.bundled(services); err != nil {
+		return nil, &BuildError{Services: serviceNames(services), Err: err}
+	} else if dir != "" {
+		built, failed := b.images(services, dir, make([]error, len(services)))
+		return built, byCause(services, failed)
+	}
 	out, err := b.outDir()
 	if err != nil {
 		return nil, err
@@ -55,22 +62,29 @@ func (b *GoBuilder) Build(ctx context.Context, services ...Service) ([]Built, er
 	} else if err != nil {
 		return nil, &BuildError{Services: serviceNames(services), Err: err}
 	}
+	built, failed := b.images(services, out, failed)
+	for i := range built {
+		built[i].Took = time.Since(began)
+	}
+	return built, byCause(services, failed)
+}
+
+// images makes the images of the services whose binaries are in a folder, but for those that failed before. It returns
+// who failed then.
+func (b *GoBuilder) images(services []Service, dir string, failed []error) ([]Built, []error) {
 	var built []Built
 	for i, s := range services {
 		if failed[i] != nil {
 			continue
 		}
-		img, err := b.image(s.Name, filepath.Join(out, filepath.Base(s.Dir)))
+		img, err := b.image(s.Name, filepath.Join(dir, filepath.Base(s.Dir)))
 		if err != nil {
 			failed[i] = fmt.Errorf("make image: %w", err)
 			continue
 		}
 		built = append(built, Built{Service: s, Image: img})
 	}
-	for i := range built {
-		built[i].Took = time.Since(began)
-	}
-	return built, byCause(services, failed)
+	return built, failed
 }
 
 // compile runs the compiler once for services, and leaves their binaries in the folder out.
@@ -88,7 +102,7 @@ func (b *GoBuilder) compile(ctx context.Context, out string, services ...Service
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = filepath.Join(b.Workspace, "go")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOTOOLCHAIN=local")
+	cmd.Env = b.environ()
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.WaitDelay = 5 * time.Second

@@ -13,10 +13,15 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
 
+// Single builds one service.
+type Single interface {
+	Build(ctx context.Context, svc Service) (v1.Image, error)
+}
+
 // Limited makes a builder of one that builds a single service at a time: several builds run at once, but no more than
 // a limit.
 type Limited struct {
-	Each  func(context.Context, Service) (v1.Image, error)
+	Each  Single
 	Limit int // 0: as many as there are cores
 }
 
@@ -34,7 +39,7 @@ func (l Limited) Build(ctx context.Context, services ...Service) ([]Built, error
 		g.Go(func() error {
 			began := time.Now()
 			progress.Report(ctx, progress.Update{What: "build " + s.Name})
-			img, err := l.Each(ctx, s)
+			img, err := l.Each.Build(ctx, s)
 			if err != nil {
 				errs[i] = &BuildError{Services: []string{s.Name}, Err: err}
 				return nil

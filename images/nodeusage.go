@@ -8,10 +8,12 @@ import (
 	"sync/atomic"
 )
 
-// usageScript prints the size of every snapshot, and that of every blob.
+// usageScript prints the size of every snapshot, and that of every blob. Either command fails over what containerd collects
+// while it looks.
 var usageScript = strings.NewReplacer("NS", namespace, "SN", snapshotter).Replace(`set -e
-ctr -n NS snapshots --snapshotter SN usage -b
-find /var/lib/containerd/io.containerd.content.v1.content/blobs -type f -printf 'blob %s\n'`)
+usage() { ctr -n NS snapshots --snapshotter SN usage -b; }
+usage || usage || usage
+find /var/lib/containerd/io.containerd.content.v1.content/blobs -type f -printf 'blob %s\n' || true`)
 
 // NodeBytes returns how much of a node's disk images take: their blobs, and their layers as they are unpacked, those of
 // images too that nothing names any more and that containerd hasn't collected yet.

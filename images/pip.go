@@ -113,16 +113,9 @@ func isLoopback(host string) bool {
 
 // pipMounts are the mounts through which a RUN gets this machine's pip settings without a trace in the image (but for
 // empty folders), and pip's cache from one build to the next. Any user may read them: a Dockerfile may change it first.
-func pipMounts(s pipSettings) string {
-	mounts := []string{"--mount=type=cache,target=/root/.cache/pip"}
-	if s.config != "" {
-		mounts = append(mounts, "--mount=type=secret,id=pip,mode=0444,target="+pipConfAt)
-	}
-	if s.ca != nil {
-		mounts = append(mounts, "--mount=type=secret,id=ca,mode=0444,target="+pipCAAt)
-	}
-	return strings.Join(mounts, " ")
-}
+// They are the same on every machine: a secret that isn't given is not mounted.
+const pipMounts = "--mount=type=cache,target=/root/.cache/pip" +
+	" --mount=type=secret,id=pip,mode=0444,target=" + pipConfAt + " --mount=type=secret,id=ca,mode=0444,target=" + pipCAAt
 
 // secrets are what a build mounts, by the names that [pipMounts] uses.
 func (s pipSettings) secrets() map[string][]byte {

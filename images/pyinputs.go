@@ -11,6 +11,7 @@ import (
 type pythonInputs struct {
 	buildInputs
 	shared contextTree // the part of the context that is not from the service's folder
+	lib    library
 }
 
 // inputs finds what goes into a service's image, and makes of it what isn't there: a stand-in, the library's wheel.
@@ -19,11 +20,10 @@ func (b *PythonBuilder) inputs(ctx context.Context, svc Service) (in pythonInput
 	if in.buildInputs, content, err = b.fromDockerfile(ctx, b.dockerfile(svc)); err != nil {
 		return in, err
 	}
-	lib, err := b.library(ctx, in.from)
-	if err != nil {
+	if in.lib, err = b.library(ctx, in.from); err != nil {
 		return in, fmt.Errorf("python library: %w", err)
 	}
-	if err := b.fillContext(&in, svc, content, lib); err != nil {
+	if err := b.fillContext(&in, svc, content, in.lib); err != nil {
 		return in, fmt.Errorf("look through the sources: %w", err)
 	}
 	return in, nil

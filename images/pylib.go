@@ -15,6 +15,8 @@ import (
 // library is what the workspace's Python library gives to a service's build.
 type library struct {
 	wheel      string // file; "": the workspace has no library
+	dir        string // the folder that the build made, with the wheel in it; "": none
+	anywhere   string // the name of such a folder on any machine
 	protofiles string // folder of generated modules; "": none
 }
 
@@ -44,11 +46,20 @@ func (b *PythonBuilder) library(ctx context.Context, from sources) (library, err
 		}
 		generate = grpcTools(folder)
 	}
-	build.addContent([]byte(libraryDockerfile(from.base, generate, pipMounts(from.pip))), "Dockerfile")
+	build.addContent([]byte(libraryDockerfile(from.base, generate, pipMounts)), "Dockerfile")
 	hash := build.hash(from.salt()...)[:16]
 	out := filepath.Join(b.dir(), "wheel-"+hash)
+	pip := from.pip
+	from.pip = pipSettings{}
+	lib.anywhere = "wheel-" + build.hash(from.salt()...)[:16]
+	if carried := filepath.Join(b.dir(), lib.anywhere); b.Bases.Offline && !exists(out) {
+		if !exists(carried) {
+			return lib, fmt.Errorf("its wheel is not in the cache: %w", ErrOffline)
+		}
+		out = carried
+	}
 	if !exists(out) {
-		if err := b.makeLibrary(ctx, build, out, hash, from.pip); err != nil {
+		if err := b.makeLibrary(ctx, build, out, hash, pip); err != nil {
 			return lib, err
 		}
 	}
@@ -59,7 +70,7 @@ func (b *PythonBuilder) library(ctx context.Context, from sources) (library, err
 	if len(wheels) != 1 {
 		return lib, fmt.Errorf("its build made %d wheels instead of one", len(wheels))
 	}
-	lib.wheel = wheels[0]
+	lib.wheel, lib.dir = wheels[0], out
 	return lib, nil
 }
 

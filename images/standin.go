@@ -28,7 +28,7 @@ func (t *ThirdParty) standIn(ctx context.Context, r recipe) (cached bool, err er
 		return false, fmt.Errorf("wait for another build of a stand-in: %w", err)
 	}
 	defer unlock()
-	archive := filepath.Join(t.dir(), r.name+"-"+r.hash()+".tar")
+	archive := t.archive(r)
 	cached = exists(archive)
 	if !cached {
 		if err := t.makeRoot(ctx, r, archive); err != nil {
@@ -41,6 +41,11 @@ func (t *ThirdParty) standIn(ctx context.Context, r recipe) (cached bool, err er
 		return cached, err
 	}
 	return cached, loadIntoEngine(ctx, t.Docker, r.ref(), img)
+}
+
+// archive is the file of a stand-in's file system.
+func (t *ThirdParty) archive(r recipe) string {
+	return filepath.Join(t.dir(), r.name+"-"+r.hash()+".tar")
 }
 
 func (t *ThirdParty) dir() string { return filepath.Join(t.Cache, "stand-ins") }

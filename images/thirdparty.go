@@ -24,7 +24,7 @@ const (
 )
 
 // ErrOffline is returned for an image that could only be had from the network, when that is not allowed.
-var ErrOffline = errors.New("not in the engine, and offline")
+var ErrOffline = errors.New("not on this machine, and offline")
 
 // Choice says which image in the engine takes the place of a third-party image.
 type Choice struct {

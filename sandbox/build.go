@@ -83,12 +83,13 @@ func (b *bringUp) newBuilders() images.Builders {
 	dir, cache := b.workspace.dir, filepath.Join(b.cache, "images")
 	dockerfiles := &images.DockerfileBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker, Bases: b.thirdParty(), Args: b.record.BuildArgs}
 	python := &images.PythonBuilder{DockerfileBuilder: dockerfiles}
-	commands := &images.CommandBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker}
+	commands := &images.CommandBuilder{Workspace: dir, Cache: cache, Docker: b.session.docker, Offline: b.record.Offline}
+	compiler := &images.GoBuilder{Workspace: dir, Cache: cache, Offline: b.record.Offline, Debug: b.record.Debug}
 	builders := images.Builders{
-		images.Go:         &images.Cached{Builder: &images.GoBuilder{Workspace: dir, Cache: cache, Debug: b.record.Debug}, Key: images.GoKey(dir)},
-		images.Python:     images.Limited{Each: python.Build},
-		images.Dockerfile: images.Limited{Each: dockerfiles.Build},
-		images.Command:    images.Limited{Each: commands.Build},
+		images.Go:         &images.Cached{Builder: compiler, Key: images.GoKey(dir)},
+		images.Python:     images.Limited{Each: python},
+		images.Dockerfile: images.Limited{Each: dockerfiles},
+		images.Command:    images.Limited{Each: commands},
 	}
 	for language, builder := range builders {
 		builders[language] = images.Recorded{Builder: builder, Note: b.noteBuild}

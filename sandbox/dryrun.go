@@ -9,6 +9,7 @@ import (
 
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
+	"github.com/dynsandbox/dynsandbox/internal/engine"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
@@ -23,11 +24,12 @@ type Preview struct {
 	Omissions []cluster.Omission `json:"omissions,omitempty"`
 	NotBuilt  []string           `json:"notBuilt,omitempty"`
 	Warnings  fault.Invalids     `json:"warnings,omitempty"`
+	Lacks     []images.Lack      `json:"lacks,omitempty"` // offline: what is needed and isn't on this machine
 }
 
 // DryRun reads and checks the workspace as a bring-up would, and says what would be brought up. It changes nothing, and
-// needs neither an engine nor a session. dir is the folder from which a workspace is looked for.
-func DryRun(_ context.Context, st State, want Settings, dir string, strict bool) (*Preview, error) {
+// needs neither a session nor, unless it is to be offline, an engine. dir is the folder from which a workspace is looked for.
+func DryRun(ctx context.Context, st State, want Settings, dir string, strict bool) (*Preview, error) {
 	record, err := st.Read()
 	if err != nil && !errors.Is(err, ErrNoSandbox) {
 		return nil, err
@@ -53,7 +55,25 @@ func DryRun(_ context.Context, st State, want Settings, dir string, strict bool)
 		p.Objects = append(p.Objects, o.ID())
 	}
 	p.Omissions = w.rendered.Omissions
-	return p, nil
+	if record.Offline {
+		p.Lacks, err = lacksOf(ctx, st, record, w)
+	}
+	return p, err
+}
+
+// lacksOf returns what a bring-up offline would be refused for.
+func lacksOf(ctx context.Context, st State, record Record, w *workspace) ([]images.Lack, error) {
+	docker, err := engine.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer docker.Close()
+	b := newBringUp(&session{state: st, docker: docker}, UpOptions{}, newFeed(nil))
+	b.record, b.workspace = record, w
+	if b.cache, err = CacheDir(); err != nil {
+		return nil, err
+	}
+	return b.lacks(ctx)
 }
 
 // WriteText prints the preview for people.
@@ -72,6 +92,9 @@ func (p *Preview) WriteText(w io.Writer) error {
 	writeOmissions(w, p.Omissions)
 	for _, n := range p.NotBuilt {
 		fmt.Fprintf(w, "not built  %s\n", n)
+	}
+	for _, l := range p.Lacks {
+		fmt.Fprintf(w, "missing    %s\n", l)
 	}
 	_, err := fmt.Fprintln(w, "nothing was changed")
 	return err

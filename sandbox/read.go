@@ -124,6 +124,9 @@ func (b *bringUp) read(ctx context.Context) (string, error) {
 		return "", err
 	}
 	b.workspace = w
+	if err := b.checkOffline(ctx); err != nil {
+		return "", err
+	}
 	for _, problem := range w.launch.Warnings {
 		b.feed.note(problem.Error())
 	}

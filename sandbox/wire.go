@@ -23,13 +23,11 @@ func failed(err error) error {
 		return nil
 	}
 	if invalid := fault.AsInvalids(err); invalid != nil {
-		st := status.New(codes.InvalidArgument, err.Error())
-		if b, jsonErr := json.Marshal(invalid); jsonErr == nil {
-			if detailed, detailErr := st.WithDetails(wrapperspb.Bytes(b)); detailErr == nil {
-				st = detailed
-			}
-		}
-		return st.Err()
+		return detailed(codes.InvalidArgument, err, invalid)
+	}
+	var lacks *LacksError
+	if errors.As(err, &lacks) {
+		return detailed(codes.NotFound, err, lacks)
 	}
 	code := codes.Unknown
 	switch {
@@ -41,6 +39,17 @@ func failed(err error) error {
 		code = codes.AlreadyExists
 	}
 	return status.Error(code, err.Error())
+}
+
+// detailed is an error with a value that its receiver makes the same error of.
+func detailed(code codes.Code, err error, value any) error {
+	st := status.New(code, err.Error())
+	if b, jsonErr := json.Marshal(value); jsonErr == nil {
+		if with, detailErr := st.WithDetails(wrapperspb.Bytes(b)); detailErr == nil {
+			st = with
+		}
+	}
+	return st.Err()
 }
 
 // remoteError has the session's whole text, and is what it was there.
@@ -68,6 +77,13 @@ func told(err error) error {
 		return context.Canceled
 	case codes.FailedPrecondition:
 		return ErrNotReady
+	case codes.NotFound:
+		for _, d := range s.Details() {
+			var lacks LacksError
+			if b, ok := d.(*wrapperspb.BytesValue); ok && json.Unmarshal(b.GetValue(), &lacks) == nil {
+				return &lacks
+			}
+		}
 	case codes.AlreadyExists:
 		return remoteError{s.Message(), cluster.ErrOtherOwner}
 	case codes.InvalidArgument:

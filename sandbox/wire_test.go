@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
@@ -30,6 +31,11 @@ func TestErrorsCrossTheSocket(t *testing.T) {
 	}
 	if got := fault.AsInvalids(told(failed(fmt.Errorf("read: %w", problems)))); !reflect.DeepEqual(got, problems) {
 		t.Errorf("problems arrive as %v", got)
+	}
+	lacks := &LacksError{[]images.Lack{{Kind: images.LackImage, Name: "rabbitmq:3", Why: "the broker runs it"}}}
+	var arrived *LacksError
+	if got := told(failed(fmt.Errorf("read: %w", lacks))); !errors.As(got, &arrived) || !reflect.DeepEqual(arrived, lacks) {
+		t.Errorf("what is missing arrives as %v", got)
 	}
 	if got := told(failed(errors.New("the engine is on fire"))); got.Error() != "the engine is on fire" {
 		t.Errorf("an error arrives as %q", got)

@@ -38,8 +38,8 @@ const reachable = 20 * time.Second
 // Resolve makes sure that the engine has a node image, and returns it.
 //
 // want names the image; "" is the one that this release of kind is made for, and where that is neither in the engine
-// nor pullable, one that is built here. offline refuses every pull (a build takes packages and modules from where this
-// machine is set up to get them, and is not refused). An image that was named and can't be had is an error.
+// nor pullable, one that is built here. offline refuses every pull, and every build for which not all parts are in the
+// cache. An image that was named and can't be had is an error.
 func (b *Builder) Resolve(ctx context.Context, want string, offline bool) (Choice, error) {
 	if want == "" {
 		return b.resolveDefault(ctx, offline)
@@ -52,7 +52,7 @@ func (b *Builder) Resolve(ctx context.Context, want string, offline bool) (Choic
 		return b.choose(ctx, want, FromEngine)
 	}
 	if want == b.Ref() {
-		return b.resolveBuilt(ctx)
+		return b.resolveBuilt(ctx, offline)
 	}
 	if offline {
 		return Choice{}, fmt.Errorf("node image %s isn't in the engine, and offline nothing is pulled", want)
@@ -86,14 +86,17 @@ func (b *Builder) resolveDefault(ctx context.Context, offline bool) (Choice, err
 			return Choice{}, err
 		}
 	}
-	choice, err := b.resolveBuilt(ctx)
+	choice, err := b.resolveBuilt(ctx, offline)
 	if err != nil && noPull != nil && ctx.Err() == nil {
 		return Choice{}, errors.Join(err, fmt.Errorf("(%s can't be pulled: %w)", byTag, noPull))
 	}
 	return choice, err
 }
 
-func (b *Builder) resolveBuilt(ctx context.Context) (Choice, error) {
+func (b *Builder) resolveBuilt(ctx context.Context, offline bool) (Choice, error) {
+	if offline && !b.complete() {
+		return Choice{}, fmt.Errorf("build node image %s: %w", b.Ref(), ErrOffline)
+	}
 	ref, err := b.Build(ctx)
 	if err != nil {
 		return Choice{}, err

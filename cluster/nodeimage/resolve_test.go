@@ -96,8 +96,8 @@ func TestResolveBuilds(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "create cache of node image parts") || !strings.Contains(err.Error(), "no such host") {
 			t.Errorf("got %v, want the build's error and the registry's", err)
 		}
-		if _, err = b.Resolve(t.Context(), "", true); err == nil || strings.Contains(err.Error(), "no such host") {
-			t.Errorf("offline: got %v, want the build's error alone", err)
+		if _, err = b.Resolve(t.Context(), "", true); !errors.Is(err, ErrOffline) || strings.Contains(err.Error(), "no such host") {
+			t.Errorf("offline: got %v, want that no build is begun", err)
 		}
 		if want := []string{"ask " + defaults.Image}; !slices.Equal(e.Calls, want) {
 			t.Errorf("the engine was asked %q, want %q: once, and not when offline", e.Calls, want)
@@ -167,5 +167,39 @@ func TestVersionFromTag(t *testing.T) {
 		if got, ok := versionFromTag(ref); got != want || ok != (want != "") {
 			t.Errorf("%s: got %q, %v", ref, got, ok)
 		}
+	}
+}
+
+// What is in the engine can be had offline, and what would have to be built of nothing can't.
+func TestHas(t *testing.T) {
+	t.Parallel()
+	built := (&Builder{}).Ref()
+	for name, tc := range map[string]struct {
+		want   string
+		images []string
+		ref    string
+		ok     bool
+	}{
+		"default":         {images: []string{defaults.Image}, ref: defaults.Image, ok: true},
+		"built earlier":   {images: []string{built}, ref: built, ok: true},
+		"nothing":         {ref: built},
+		"named":           {want: "example/node:v1.36.1", images: []string{"example/node:v1.36.1"}, ref: "example/node:v1.36.1", ok: true},
+		"named, another":  {want: "example/node:v1.36.1", images: []string{built}, ref: "example/node:v1.36.1"},
+		"named, as built": {want: built, ref: built},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := &enginetest.Engine{Images: map[string]bool{}}
+			for _, i := range tc.images {
+				e.Images[i] = true
+			}
+			ref, ok, err := builder(t, e).Has(t.Context(), tc.want)
+			if err != nil || ref != tc.ref || ok != tc.ok {
+				t.Errorf("got %s %v, error %v; want %s %v", ref, ok, err, tc.ref, tc.ok)
+			}
+			if len(e.Calls) > 0 {
+				t.Errorf("the engine was asked %q", e.Calls)
+			}
+		})
 	}
 }

@@ -5,19 +5,30 @@ import (
 	"strings"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/sandbox"
 )
 
 // hints are what a person can do about an error, most likely first. They live here and not in the errors, so that
 // the packages can be used by programs that have no command line.
 func hints(err error) []string {
+	var lacks *sandbox.LacksError
 	switch {
 	case errors.Is(err, sandbox.ErrNoSession), errors.Is(err, sandbox.ErrNoSandbox), errors.Is(err, sandbox.ErrNotReady):
 		return []string{"dynsandbox up brings the sandbox up, or back"}
+	case errors.Is(err, images.ErrBundleFormat):
+		return []string{"load it with the version that made it, or a newer one; or make it anew with this version: dynsandbox bundle create FILE"}
+	case errors.Is(err, images.ErrBundlePlatform):
+		return []string{"make one on a machine like this one: dynsandbox bundle create FILE"}
 	case errors.Is(err, sandbox.ErrNoWorkspace):
 		return []string{"go into a DYNAMOS checkout, or name one: dynsandbox up --workspace DIR"}
 	case errors.Is(err, sandbox.ErrOtherWorkspace):
 		return []string{"a second sandbox beside it: dynsandbox up --name OTHER --workspace DIR", "or start anew: dynsandbox down --purge"}
+	case errors.As(err, &lacks):
+		return []string{
+			"a bundle brings everything: dynsandbox bundle create FILE where there is a network, dynsandbox bundle load FILE here",
+			"or use the network: dynsandbox up --offline=false",
+		}
 	case errors.Is(err, sandbox.ErrStopped):
 		return []string{"dynsandbox up goes on from there"}
 	case errors.Is(err, cluster.ErrNoMounts):

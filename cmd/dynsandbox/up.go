@@ -42,7 +42,8 @@ The work is done by a session process in the background, which stays and owns th
 stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C after that only detaches.`,
 		Example: `  dynsandbox up
   dynsandbox up --workspace ~/src/DYNAMOS --name upstream
-  dynsandbox up -o json --no-scenario`,
+  dynsandbox up -o json --no-scenario
+  dynsandbox up --offline --dry-run`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if p := settings.HTTPPort; cmd.Flags().Changed("port") && (p < 1 || p > 65535) {
@@ -82,9 +83,14 @@ stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C afte
 					return err
 				}
 				if g.output == "json" {
-					return printJSON(g.out, plan)
+					err = printJSON(g.out, plan)
+				} else {
+					err = plan.WriteText(g.out)
 				}
-				return plan.WriteText(g.out)
+				if err == nil && len(plan.Lacks) > 0 {
+					err = &sandbox.LacksError{Lacks: plan.Lacks}
+				}
+				return err
 			}
 			return g.up(cmd.Context(), st, settings, dir, opts, attach)
 		},
@@ -93,7 +99,7 @@ stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C afte
 	f.StringVar(&settings.Workspace, "workspace", "", "the workspace (default: found from the current folder)")
 	f.StringVar(&nodeImage, "node-image", "", "node image of the cluster (default: what kind pins, or one built here)")
 	f.IntVar(&settings.Nodes, "nodes", 0, "how many nodes the cluster has when it is made, the control plane included (default: 1)")
-	f.BoolVar(&offline, "offline", false, "never pull an image")
+	f.BoolVar(&offline, "offline", false, "use no network; say what is missing before anything is started")
 	f.BoolVar(&mount, "mount", false, "mount binaries and sources from this machine into the Pods: the fastest reloads")
 	f.BoolVar(&debug, "debug", false, "build Go services for a debugger: with DWARF, not optimised")
 	f.StringArrayVar(&buildArgs, "build-arg", nil, "`KEY=VALUE` for the Dockerfiles of services; repeat it for several, '' takes all back")

@@ -79,7 +79,7 @@ func newBench(ctx context.Context, keep bool) (*bench, error) {
 func (b *bench) close(ctx context.Context) error {
 	var err error
 	if !b.keep {
-		err = b.purge(ctx)
+		err = errors.Join(b.purge(ctx), os.RemoveAll(os.Getenv("XDG_STATE_HOME")))
 	}
 	return errors.Join(err, os.RemoveAll(b.scratch), b.docker.Close())
 }
