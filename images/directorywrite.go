@@ -111,7 +111,7 @@ func (d *Directory) writeLayer(root *os.Root, l v1.Layer, fresh map[string]bool)
 			links = append(links, *h)
 			return nil
 		}
-		return writeFile(root, name, *h, content)
+		return writeEntry(root, name, *h, content)
 	})
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func (d *Directory) writeLayer(root *os.Root, l v1.Layer, fresh map[string]bool)
 	return nil
 }
 
-func writeFile(root *os.Root, name string, h tar.Header, content io.Reader) error {
+func writeEntry(root *os.Root, name string, h tar.Header, content io.Reader) error {
 	return replace(root, name, func(part string) error {
 		if h.Typeflag == tar.TypeSymlink {
 			return root.Symlink(h.Linkname, part)
