@@ -25,6 +25,7 @@ type Config struct {
 	Network   Network
 	StateDir  string // private folder of the sandbox; the cluster keeps its kubeconfig, record and policies there
 	LaunchDir string // host folder that the node mounts, for the orchestrator's /app/etcd
+	MountDir  string // host folder that the node mounts, see [Mount]
 
 	Nodes int // how many, the control plane included; 0 is 1
 
@@ -57,6 +58,9 @@ func (c Config) validate() error {
 	if c.LaunchDir != "" && !filepath.IsAbs(c.LaunchDir) {
 		errs = append(errs, fmt.Errorf("launch files' folder %q: must be absolute", c.LaunchDir))
 	}
+	if c.MountDir != "" && !filepath.IsAbs(c.MountDir) {
+		errs = append(errs, fmt.Errorf("folder of mounts %q: must be absolute", c.MountDir))
+	}
 	if c.Nodes < 0 || c.Nodes > MaxNodes {
 		errs = append(errs, fmt.Errorf("%d nodes: a cluster has 1 to %d", c.Nodes, MaxNodes))
 	}
@@ -82,6 +86,9 @@ func (c Config) kindConfig(static bool, q Quirks) *v1alpha4.Cluster {
 	var mounts []v1alpha4.Mount // of every node: Pods may be on any
 	if c.LaunchDir != "" {
 		mounts = append(mounts, v1alpha4.Mount{HostPath: c.LaunchDir, ContainerPath: nodeLaunchDir})
+	}
+	if c.MountDir != "" {
+		mounts = append(mounts, v1alpha4.Mount{HostPath: c.MountDir, ContainerPath: nodeMountDir, Readonly: true})
 	}
 	mounts = append(mounts, v1alpha4.Mount{HostPath: filepath.Join(c.StateDir, kubeletUnitFile), ContainerPath: nodeKubeletUnit, Readonly: true})
 	node := v1alpha4.Node{Role: v1alpha4.ControlPlaneRole, Image: c.NodeImage, ExtraMounts: slices.Clone(mounts)}

@@ -6,7 +6,7 @@ import (
 )
 
 func testConfig() Config {
-	return Config{Sandbox: "example", NodeImage: "kindest/node:v1.37.2", StateDir: "/state", LaunchDir: "/state/launch-files",
+	return Config{Sandbox: "example", NodeImage: "kindest/node:v1.37.2", StateDir: "/state", LaunchDir: "/state/launch-files", MountDir: "/state/mounts",
 		Network: Network{Name: "dynsandbox-example"}}
 }
 
@@ -72,6 +72,7 @@ func TestConfigValidate(t *testing.T) {
 		"name too long":         func(c *Config) { c.Sandbox = strings.Repeat("x", 40) },
 		"relative state folder": func(c *Config) { c.StateDir = "state" },
 		"relative launch files": func(c *Config) { c.LaunchDir = "launch" },
+		"relative mounts":       func(c *Config) { c.MountDir = "mounts" },
 	} {
 		c := testConfig()
 		change(&c)

@@ -90,6 +90,11 @@ func (c *Cluster) writeFiles(made record, d design) error {
 			return fmt.Errorf("create folder of launch files: %w", err)
 		}
 	}
+	if c.cfg.MountDir != "" {
+		if err := os.MkdirAll(c.cfg.MountDir, 0o755); err != nil {
+			return fmt.Errorf("create folder of mounts: %w", err)
+		}
+	}
 	for _, name := range c.cfg.nodeNames()[1:] {
 		// What an earlier cluster left there is of other ranges.
 		if err := os.RemoveAll(c.cfg.netDir(name)); err != nil {

@@ -46,6 +46,7 @@ type bringUp struct {
 	loaded     bool                  // load
 	started    bool                  // cluster: created or started in this bring-up
 	client     *cluster.Client       // cluster
+	mounts     []cluster.Mount       // deploy: what is mounted into Pods
 	deployment string                // deploy: a hash of all that is deployed
 	replayed   *ReplayReport         // scenario
 }

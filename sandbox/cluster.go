@@ -31,7 +31,7 @@ func (b *bringUp) newCluster() (*cluster.Cluster, error) {
 func (s *session) cluster(network cluster.Network, nodeImage, kubernetes string, nodes int) (*cluster.Cluster, error) {
 	c, err := cluster.New(s.docker, cluster.Config{
 		Sandbox: s.state.Name, NodeImage: nodeImage, KubernetesVersion: kubernetes, Nodes: nodes,
-		Network: network, StateDir: s.state.Dir, LaunchDir: s.state.launchFiles(),
+		Network: network, StateDir: s.state.Dir, LaunchDir: s.state.launchFiles(), MountDir: s.state.mounts(),
 	})
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ type Settings struct {
 	NodeImage *string // "" is the default: what kind pins, or one built here
 	Nodes     int     // of the cluster, at most MaxNodes; default: 1
 	Offline   *bool
+	Mount     *bool             // services are mounted from the host into Pods
 	Debug     *bool             // Go services are built for a debugger
 	BuildArgs map[string]string // of Dockerfiles; an empty one takes all of them back
 	HTTPPort  int               // default: 8080, or a free one
@@ -55,6 +56,9 @@ func (r *Record) set(sandbox string, want Settings, dir string) error {
 	}
 	if want.Offline != nil {
 		r.Offline = *want.Offline
+	}
+	if want.Mount != nil {
+		r.Mount = *want.Mount
 	}
 	if want.Debug != nil {
 		r.Debug = *want.Debug

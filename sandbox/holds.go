@@ -33,11 +33,15 @@ type ready struct {
 	workspace *workspace
 	nodes     images.Nodes
 	client    *cluster.Client
+	mounts    *mounts // nil with the mount off
 }
 
 // keepReady notes what a bring-up, or a reload, has left.
 func (s *session) keepReady(b *bringUp) *ready {
 	r := &ready{workspace: b.workspace, nodes: s.nodes(), client: b.client}
+	if m := s.mounts(); b.record.Mount {
+		r.mounts = &m
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.holds.ready = r

@@ -236,6 +236,9 @@ func (b *bringUp) deploy(ctx context.Context) (string, error) {
 
 // apply brings everything that the charts have into the cluster.
 func (b *bringUp) apply(ctx context.Context) (cluster.Report, error) {
+	if err := b.ensureMounts(ctx); err != nil {
+		return cluster.Report{}, err
+	}
 	objects, err := b.objects()
 	if err != nil {
 		return cluster.Report{}, err
@@ -256,6 +259,9 @@ func (b *bringUp) objects() ([]cluster.Object, error) {
 	objects := cluster.OutsideObjects(b.network)
 	for _, o := range b.workspace.rendered.Objects {
 		p, err := pinned(o, b.record)
+		if err == nil {
+			err = annotateMounts(p, b.mounts)
+		}
 		if err != nil {
 			return nil, err
 		}

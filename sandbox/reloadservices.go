@@ -24,6 +24,7 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 	}
 	waiting := r.waiting()
 	if len(waiting) > 0 {
+		named := r.nameAhead(ctx, waiting)
 		built, err := r.bring.builders().All(ctx, waiting)
 		if err != nil {
 			r.refuseBuild(waiting, built, err)
@@ -31,7 +32,7 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 		for _, b := range built {
 			r.feed.add(&control.Event{Kind: control.Event_BUILT, Service: b.Service.Name, Seconds: b.Took.Seconds(), Text: "built"})
 		}
-		r.install(ctx, built, since)
+		r.install(ctx, built, named(), since)
 	}
 	if err == nil {
 		r.noteSources(state, len(waiting) == len(r.bring.workspace.found.Services))
@@ -62,7 +63,7 @@ func (r *reloader) refuseBuild(waiting []images.Service, built []images.Built, e
 }
 
 // install brings built services onto the node and into the Pods that run them.
-func (r *reloader) install(ctx context.Context, built []images.Built, since time.Time) {
+func (r *reloader) install(ctx context.Context, built []images.Built, named ahead, since time.Time) {
 	if len(built) == 0 {
 		return
 	}
@@ -80,7 +81,7 @@ func (r *reloader) install(ctx context.Context, built []images.Built, since time
 			fresh = append(fresh, b)
 		}
 	}
-	for len(fresh) > 0 {
+	for fresh = r.mountIn(ctx, fresh, record, named, since); len(fresh) > 0; {
 		fresh = r.rollOut(ctx, fresh, record, since)
 	}
 }

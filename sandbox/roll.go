@@ -27,6 +27,7 @@ type roll struct {
 	workloads []rolled                  // that restart
 	before    Record                    // what was known of the images before
 	swapped   bool                      // Pods may have this roll's images
+	kept      []string                  // services whose mounted folder was written anew
 }
 
 // rolled is a workload that restarts, with its containers' images.
@@ -60,8 +61,8 @@ func (o *roll) refs() map[string]bool {
 
 // restart has all workloads run what the references stand for now.
 func (o *roll) restart(ctx context.Context) *failure {
-	if len(o.workloads) == 0 {
-		return nil
+	if f := o.mount(); f != nil || len(o.workloads) == 0 {
+		return f
 	}
 	tags := map[string]string{}
 	for _, w := range o.workloads {
@@ -72,6 +73,11 @@ func (o *roll) restart(ctx context.Context) *failure {
 	if err := o.nodes.Retag(ctx, tags); err != nil {
 		return &failure{err: err}
 	}
+	return o.swapAll(ctx)
+}
+
+// swapAll has all workloads run the images that have this roll's tag.
+func (o *roll) swapAll(ctx context.Context) *failure {
 	o.swapped = true
 	errs := o.swap(ctx, o.id, true)
 	f := &failure{err: errors.Join(errs...), guilty: map[string]bool{}}
@@ -145,7 +151,7 @@ func (o *roll) undo(ctx context.Context) error {
 			tags[ref] = as(ref, o.id+before)
 		}
 	}
-	if err := o.nodes.Retag(ctx, tags); err != nil {
+	if err := errors.Join(o.nodes.Retag(ctx, tags), o.unmount()); err != nil {
 		return fmt.Errorf("go back to the last good version: %w", err)
 	}
 	if o.swapped {

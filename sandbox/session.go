@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/internal/engine"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 	"github.com/dynsandbox/dynsandbox/sandbox/control"
@@ -39,6 +40,8 @@ type session struct {
 	base context.Context // of the work: outlives the client that asked for it
 
 	dialer atomic.Pointer[cluster.Client] // how the entry reaches the cluster that runs now
+
+	directories images.DirectoryReader // of what is mounted
 
 	work    sync.Mutex   // held by who changes the platform: a bring-up, a reload
 	batches atomic.Int32 // of changed files, that wait or are under way

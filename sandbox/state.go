@@ -73,6 +73,7 @@ func (s State) lock() string        { return filepath.Join(s.Dir, "session.lock"
 func (s State) log() string         { return filepath.Join(s.Dir, "session.log") }
 func (s State) record() string      { return filepath.Join(s.Dir, "sandbox.json") }
 func (s State) etcdData() string    { return filepath.Join(s.Dir, "etcd") }
+func (s State) mounts() string      { return filepath.Join(s.Dir, "mounts") }
 func (s State) launchFiles() string { return filepath.Join(s.Dir, "launch-files") }
 
 // Record says how a sandbox was made. It holds the broker's password, so its file has mode 0600 and it is
@@ -83,6 +84,7 @@ type Record struct {
 	Nodes          int               `json:"nodes,omitempty"`     // of the cluster; 0 is 1
 	Offline        bool              `json:"offline,omitempty"`   // never pull
 	Debug          bool              `json:"debug,omitempty"`     // Go services are built for a debugger
+	Mount          bool              `json:"mount,omitempty"`     // services are mounted from the host into Pods
 	BuildArgs      map[string]string `json:"buildArgs,omitempty"` // of Dockerfiles
 	HTTPPort       int               `json:"httpPort,omitempty"`  // of the entry, on loopback; 0 until first chosen
 	PortAsked      bool              `json:"portAsked,omitempty"` // the user chose it: no other will do

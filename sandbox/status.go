@@ -56,6 +56,7 @@ type ServiceStatus struct {
 	Newest   string   `json:"newest"`            // digest (image ID) of what the nodes have under that name
 	Running  []string `json:"running,omitempty"` // digests (image IDs) that its containers run; none for a service of Jobs
 	Stale    bool     `json:"stale"`             // a container runs something other than the newest
+	Mounted  bool     `json:"mounted,omitempty"` // its new containers get it from the host
 	Refused  string   `json:"refused,omitempty"` // why the last change isn't in the platform: the compiler's lines, or a crash's log
 	Pods     int      `json:"pods"`
 }
@@ -224,6 +225,8 @@ func (r *ready) services(ctx context.Context, loaded map[string]Image) ([]Servic
 			newest = l.ID // what containers show; the same image
 		}
 		s := ServiceStatus{Name: svc.Name, Language: svc.Language, Image: ref, Newest: newest}
+		var stands bool // the mount has the newest
+		s.Mounted, stands = r.mounted(svc, have[ref])
 		for _, pod := range pods.Items {
 			if pod.Status.Phase != corev1.PodRunning || pod.DeletionTimestamp != nil {
 				continue
@@ -236,7 +239,8 @@ func (r *ready) services(ctx context.Context, loaded map[string]Image) ([]Servic
 				if !slices.Contains(s.Running, c.ImageID) {
 					s.Running = append(s.Running, c.ImageID)
 				}
-				if !strings.HasSuffix(c.ImageID, newest) {
+				// What a mount stands in for doesn't matter.
+				if !strings.HasSuffix(c.ImageID, newest) && !(stands && cluster.Mounted(&pod, c.Name, svc.Name)) {
 					s.Stale = true
 				}
 			}
@@ -299,8 +303,11 @@ func (s *Status) WriteText(w io.Writer) error {
 		fmt.Fprintf(t, "\nSERVICE\tLANGUAGE\tPODS\tIMAGE\tNEWEST\t\n")
 		for _, v := range s.Services {
 			stale := ""
-			if v.Stale {
+			switch {
+			case v.Stale:
 				stale = "stale"
+			case v.Mounted:
+				stale = "mounted"
 			}
 			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", v.Name, v.Language, v.Pods, v.Image, short(v.Newest), stale)
 		}

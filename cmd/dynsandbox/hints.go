@@ -31,6 +31,8 @@ func hints(err error) []string {
 		}
 	case errors.Is(err, sandbox.ErrStopped):
 		return []string{"dynsandbox up goes on from there"}
+	case errors.Is(err, cluster.ErrNoMounts):
+		return []string{"make the cluster anew: dynsandbox down --purge, then up --mount", "or go on without: dynsandbox up --mount=false"}
 	case errors.Is(err, cluster.ErrOtherOwner):
 		return []string{"another name: dynsandbox up --name OTHER", "or remove that one, with the state folder that it has: XDG_STATE_HOME=... dynsandbox down --purge"}
 	case strings.Contains(err.Error(), "reach the docker engine"):

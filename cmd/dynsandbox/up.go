@@ -16,7 +16,7 @@ import (
 func newUp(g *global) *cobra.Command {
 	var opts sandbox.UpOptions
 	var settings sandbox.Settings
-	var attach, dryRun, offline, debug bool
+	var attach, dryRun, offline, debug, mount bool
 	var nodeImage string
 	var buildArgs []string
 	c := &cobra.Command{
@@ -36,7 +36,7 @@ Its services are go/cmd/NAME, python/NAME, and any X/NAME with a Dockerfile or a
   oci: out/oci               # the folder of the OCI layout that it leaves instead
   ignore: [target]           # files whose change builds nothing: what the command writes
 
---debug, --build-arg, --offline and --node-image are remembered until they are given again.
+--mount, --debug, --build-arg, --offline and --node-image are remembered until they are given again.
 
 The work is done by a session process in the background, which stays and owns the config store. Ctrl-C asks it to
 stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C after that only detaches.`,
@@ -61,6 +61,9 @@ stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C afte
 			}
 			if cmd.Flags().Changed("offline") {
 				settings.Offline = &offline
+			}
+			if cmd.Flags().Changed("mount") {
+				settings.Mount = &mount
 			}
 			if cmd.Flags().Changed("debug") {
 				settings.Debug = &debug
@@ -97,6 +100,7 @@ stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C afte
 	f.StringVar(&nodeImage, "node-image", "", "node image of the cluster (default: what kind pins, or one built here)")
 	f.IntVar(&settings.Nodes, "nodes", 0, "how many nodes the cluster has when it is made, the control plane included (default: 1)")
 	f.BoolVar(&offline, "offline", false, "use no network; say what is missing before anything is started")
+	f.BoolVar(&mount, "mount", false, "mount binaries and sources from this machine into the Pods: the fastest reloads")
 	f.BoolVar(&debug, "debug", false, "build Go services for a debugger: with DWARF, not optimised")
 	f.StringArrayVar(&buildArgs, "build-arg", nil, "`KEY=VALUE` for the Dockerfiles of services; repeat it for several, '' takes all back")
 	f.IntVar(&settings.HTTPPort, "port", 0, "loopback port of the HTTP entry (default: 8080, or a free one)")

@@ -1,0 +1,209 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/images"
+)
+
+// With the mount on, a change that only concerns an image's working directory is in the platform as soon as it is in the
+// service's folder and the workloads' processes were restarted. The image follows behind it, so that a Pod without the
+// mount would run the same.
+
+// errElsewhere is the error of a change that the mounts of the Pods can't follow.
+var errElsewhere = errors.New("its working directory isn't where it was: what is mounted there is decided by a bring-up")
+
+// ahead are names that the nodes have for workloads to restart with. They are made while the compiler runs.
+type ahead struct {
+	id  string
+	old map[string]bool
+	err error
+}
+
+// nameAhead begins to name the images of those workloads that have one of the services. What it returns waits for it.
+func (r *reloader) nameAhead(ctx context.Context, services []images.Service) func() ahead {
+	if !r.bring.record.Mount {
+		return func() ahead { return ahead{} }
+	}
+	var changed []images.Built
+	for _, s := range services {
+		changed = append(changed, images.Built{Service: s})
+	}
+	nodes := r.session.nodes()
+	rolls := newRolls(r, nodes, changed, r.bring.record)
+	a := ahead{id: rolls[0].id, old: map[string]bool{}}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		have, err := nodes.Images(ctx)
+		tags := map[string]string{}
+		for _, o := range rolls {
+			for ref := range o.refs() {
+				if have[ref] != "" && len(o.workloads) > 0 {
+					a.old[ref] = true
+					tags[as(ref, a.id)], tags[as(ref, a.id+before)] = ref, ref
+				}
+			}
+		}
+		if a.err = err; err == nil {
+			a.err = nodes.Retag(ctx, tags)
+		}
+	}()
+	return func() ahead { <-done; return a }
+}
+
+// mountIn brings what was built into the platform by the mounts. It returns what these can't bring, or what failed only
+// because it went together with what was at fault: it is for rollOut.
+func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Record, named ahead, since time.Time) (rest []images.Built) {
+	if named.id == "" || named.err != nil || len(built) == 0 {
+		return built
+	}
+	nodes := r.session.nodes()
+	var rolls []*roll
+	for _, o := range newRolls(r, nodes, built, record) {
+		o.id, o.old = named.id, named.old
+		if o.canMount() {
+			rolls = append(rolls, o)
+		} else {
+			rest = append(rest, o.built...)
+		}
+	}
+	if len(rolls) == 0 {
+		return rest
+	}
+	r.remember(func(rec *Record) {
+		rec.Sources = ""
+		for _, o := range rolls {
+			o.begin(rec)
+		}
+	})
+	failures := make([]*failure, len(rolls))
+	var g errgroup.Group
+	for i, o := range rolls {
+		g.Go(func() error {
+			if failures[i] = o.mount(); failures[i] == nil {
+				failures[i] = o.swapAll(ctx)
+			}
+			return nil
+		})
+	}
+	g.Wait() //nolint:errcheck // the functions keep their errors
+	var mounted []images.Built
+	for i, o := range rolls {
+		if failures[i] != nil {
+			rest = append(rest, r.takeBack(ctx, o, failures[i])...)
+			continue
+		}
+		for _, b := range o.built {
+			r.done(b.Service.Name, since, "mounted; "+o.said(b.Service))
+		}
+		r.remember(func(rec *Record) { o.done(rec, loadedAs(o.built)) })
+		mounted = append(mounted, o.built...)
+	}
+	r.follow(ctx, nodes, mounted)
+	r.forgetOld(ctx, nodes)
+	return rest
+}
+
+// loadedAs is what a load of images would report.
+func loadedAs(built []images.Built) []images.Loaded {
+	var out []images.Loaded
+	for _, b := range built {
+		id, err := b.Image.ConfigName()
+		if err != nil {
+			continue // then it isn't known, and the next bring-up loads it
+		}
+		for _, ref := range b.Service.Refs {
+			out = append(out, images.Loaded{Ref: images.Normalised(ref), Digest: digestOf(b), ConfigDigest: id.String()})
+		}
+	}
+	return out
+}
+
+// follow loads the images of what the mounts have brought. Nothing restarts for it.
+func (r *reloader) follow(ctx context.Context, nodes images.Nodes, built []images.Built) {
+	if len(built) == 0 {
+		return
+	}
+	if _, err := images.LoadAll(ctx, nodes, images.Tagged(built)); err != nil {
+		r.remember(func(rec *Record) {
+			rec.Images = orMade(rec.Images)
+			for _, l := range loadedAs(built) {
+				delete(rec.Images, l.Ref)
+			}
+		})
+		r.feed.note(fmt.Sprintf("mounted, but the image isn't on the node; the next reload or up loads it: %v", r.session.scrub(err)))
+	}
+}
+
+// canMount reports whether the mounts can bring all that changed.
+func (o *roll) canMount() bool {
+	m := o.r.session.mounts()
+	for _, b := range o.built {
+		in, ok := m.read(b.Service.Name)
+		if !ok {
+			return false
+		}
+		d, err := m.reader.Read(b.Image)
+		if err != nil || d.Path != in.Path || d.Outside != in.Outside {
+			return false
+		}
+	}
+	for _, w := range o.workloads {
+		for _, c := range containersOf(w.object) {
+			image, _ := c["image"].(string)
+			if _, changed := o.changed[normalised(image)]; !changed {
+				continue
+			}
+			if _, ok := takes(o.r.bring.mounts, c); !ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// mount puts what changed into the mounted folders, if there are any.
+func (o *roll) mount() *failure {
+	m, w := o.r.session.mounts(), o.r.bring.workspace
+	for _, b := range o.built {
+		name := b.Service.Name
+		i := slices.IndexFunc(o.r.bring.mounts, func(x cluster.Mount) bool { return x.Folder == name })
+		if i < 0 {
+			continue
+		}
+		d, err := m.reader.Read(b.Image)
+		if err == nil && d.Path != o.r.bring.mounts[i].Path {
+			err = errElsewhere
+		}
+		if err == nil {
+			err = m.keep(name)
+		}
+		if err == nil {
+			o.kept = append(o.kept, name)
+			err = m.put(name, b.Image, pointsOf(w, b.Service))
+		}
+		if err != nil {
+			return &failure{err: fmt.Errorf("mount %s: %w", name, err)}
+		}
+	}
+	return nil
+}
+
+// unmount goes back to what was in the mounted folders before.
+func (o *roll) unmount() error {
+	m := o.r.session.mounts()
+	var errs []error
+	for _, name := range o.kept {
+		errs = append(errs, m.goBack(name))
+	}
+	o.kept = nil
+	return errors.Join(errs...)
+}
