@@ -66,15 +66,7 @@ func (r *reloader) goOver(ctx context.Context, before, now *workspace) (string, 
 	if err != nil {
 		return "", err
 	}
-	// Before the new ones are waited for: two may not consume one queue.
-	gone, err := r.bring.client.Prune(ctx, before.rendered.Objects, now.rendered.Objects)
-	if err != nil {
-		return "", err
-	}
-	said := "config store: " + changes.Summary() + "; " + applied(report)
-	if len(gone) > 0 {
-		said += fmt.Sprintf(", %d removed", len(gone))
-	}
+	said := "config store: " + changes.Summary() + "; " + report.String()
 	waiting, cancel := context.WithTimeout(ctx, chartsLimit)
 	defer cancel()
 	return said, r.bring.client.WaitStarted(waiting, touched(now.rendered.Objects, report), began)
@@ -91,8 +83,7 @@ func (r *reloader) goBack(ctx context.Context, before, now *workspace) error {
 			return err
 		}
 		report, err := r.bring.apply(ctx)
-		_, pruneErr := r.bring.client.Prune(ctx, now.rendered.Objects, before.rendered.Objects)
-		if err := errors.Join(err, pruneErr); err != nil {
+		if err != nil {
 			return err
 		}
 		return r.bring.client.WaitReady(ctx, touched(before.rendered.Objects, report))
@@ -104,7 +95,7 @@ func (r *reloader) goBack(ctx context.Context, before, now *workspace) error {
 }
 
 // touched returns those of the objects that an apply has made or changed.
-func touched(objects []cluster.Object, report cluster.Report) []cluster.Object {
+func touched(objects []cluster.Object, report deployed) []cluster.Object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o cluster.Object) bool {
 		return !slices.Contains(report.Created, o.ID()) && !slices.Contains(report.Changed, o.ID())
 	})
