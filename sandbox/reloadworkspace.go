@@ -136,7 +136,8 @@ func (r *reloader) loadNew(ctx context.Context, before, now *workspace) error {
 	return nil
 }
 
-// unload takes those names of images from the node that only one of two states of the workspace refers to.
+// unload takes those names of images from the nodes that only one of two states of the workspace refers to: each node's own,
+// as a load that was broken off may have come to some of them alone. It runs whatever became of ctx.
 func (r *reloader) unload(ctx context.Context, only, not *workspace) error {
 	var gone []string
 	for _, s := range only.found.Services {
@@ -147,18 +148,22 @@ func (r *reloader) unload(ctx context.Context, only, not *workspace) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	have, err := r.session.nodes().Images(ctx)
-	if err != nil {
-		return err
-	}
 	r.remember(func(rec *Record) {
 		rec.Images = orMade(rec.Images)
 		for _, ref := range gone {
 			delete(rec.Images, ref)
 		}
 	})
-	gone = slices.DeleteFunc(gone, func(ref string) bool { return have[ref] == "" })
-	return r.session.nodes().Each(ctx, func(ctx context.Context, node images.Node) error { return images.Untag(ctx, node, gone...) })
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
+	defer cancel()
+	return r.session.nodes().Each(ctx, func(ctx context.Context, node images.Node) error {
+		have, err := images.NodeImages(ctx, node)
+		if err != nil {
+			return err
+		}
+		there := slices.DeleteFunc(slices.Clone(gone), func(ref string) bool { return have[ref] == "" })
+		return images.Untag(ctx, node, there...)
+	})
 }
 
 // missing returns those of the references that none of a workspace's services has.
