@@ -28,7 +28,7 @@ type Report struct {
 
 // Apply brings the objects into the cluster by server-side apply, in [Order], those of one kind at the same time.
 // Every object gets the sandbox's label. Objects of a kind that the cluster doesn't know are skipped and reported.
-// What isn't in the list is left alone.
+// What isn't in the list is left alone: see [Client.Prune].
 func (c *Client) Apply(ctx context.Context, objects []Object) (Report, error) {
 	ordered := Order(objects)
 	before, complete, err := c.standing(ctx, ordered)

@@ -32,7 +32,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	answer := func(v any) { json.NewEncoder(w).Encode(v) }
 	kind := func(name, kind string, namespaced bool) metav1.APIResource {
-		return metav1.APIResource{Name: name, Kind: kind, Namespaced: namespaced}
+		return metav1.APIResource{Name: name, Kind: kind, Namespaced: namespaced, Verbs: metav1.Verbs{"list", "delete"}}
 	}
 	path := r.URL.Path
 	switch path {
@@ -56,13 +56,17 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.requests = append(s.requests, "PATCH")
 		s.order = append(s.order, path[strings.LastIndex(path, "/")+1:])
 		s.patch(w, r, o)
+	case r.Method == http.MethodDelete:
+		s.requests = append(s.requests, "DELETE")
+		delete(s.objects, path)
+		answer(metav1.Status{Status: "Success"})
 	case r.URL.Query().Has("labelSelector"):
 		s.requests = append(s.requests, "GET list")
 		items := []any{}
 		k, v, _ := strings.Cut(r.URL.Query().Get("labelSelector"), "=")
 		for p, o := range s.objects {
 			labels, _, _ := unstructured.NestedStringMap(o, "metadata", "labels")
-			if strings.Contains(p, path[strings.LastIndex(path, "/"):]+"/") && labels[k] == v {
+			if strings.HasSuffix(p[:strings.LastIndex(p, "/")], path[strings.LastIndex(path, "/"):]) && labels[k] == v {
 				items = append(items, o)
 			}
 		}
@@ -94,6 +98,7 @@ func (s *apiServer) patch(w http.ResponseWriter, r *http.Request, old map[string
 	if old != nil {
 		unstructured.SetNestedField(o, old["metadata"].(map[string]any)["resourceVersion"], "metadata", "resourceVersion")
 	}
+	unstructured.SetNestedSlice(o, []any{map[string]any{"manager": r.URL.Query().Get("fieldManager"), "operation": "Apply"}}, "metadata", "managedFields")
 	if fmt.Sprint(o) != fmt.Sprint(old) {
 		s.version++
 		unstructured.SetNestedField(o, fmt.Sprint(s.version), "metadata", "resourceVersion")
@@ -123,15 +128,22 @@ func applied(apiVersion, kind, namespace, name string, data map[string]any) Obje
 	return Object{Unstructured: &unstructured.Unstructured{Object: o}}
 }
 
-func TestApply(t *testing.T) {
-	t.Parallel()
-	api := &apiServer{objects: map[string]map[string]any{}}
+// clientOf is a client of the API server.
+func clientOf(t *testing.T, api *apiServer) *Client {
+	t.Helper()
 	server := httptest.NewServer(api)
-	defer server.Close()
+	t.Cleanup(server.Close)
 	c, err := newClient("example", []byte("apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{name: x, context: {cluster: x}}]\nclusters: [{name: x, cluster: {server: '"+server.URL+"'}}]\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+func TestApply(t *testing.T) {
+	t.Parallel()
+	api := &apiServer{objects: map[string]map[string]any{}}
+	c := clientOf(t, api)
 	template := map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{}}}}}
 	objects := func(value string) []Object {
 		return []Object{

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -22,8 +23,9 @@ type Client struct {
 	Dynamic   dynamic.Interface
 
 	sandbox    string
-	mapper     meta.ResettableRESTMapper
-	kubeconfig []byte // that it was made from
+	kinds      discovery.CachedDiscoveryInterface
+	mapper     meta.ResettableRESTMapper // of the kinds
+	kubeconfig []byte                    // that it was made from
 }
 
 // Client returns a client that uses the cluster's own kubeconfig: the same one, while that stays the same.
@@ -68,8 +70,9 @@ func newClient(sandbox string, kubeconfig []byte) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create kubernetes client: %w", err)
 	}
+	kinds := memory.NewMemCacheClient(clientset.Discovery())
 	return &Client{
 		Config: cfg, Clientset: clientset, Dynamic: dyn, sandbox: sandbox, kubeconfig: kubeconfig,
-		mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(clientset.Discovery())),
+		kinds: kinds, mapper: restmapper.NewDeferredDiscoveryRESTMapper(kinds),
 	}, nil
 }

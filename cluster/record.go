@@ -67,16 +67,15 @@ func RecordedNodeImage(stateDir string) (image, kubernetes string, ok bool) {
 // is nothing, or there is no cluster. It is for people to decide: a cluster is never made anew for it, as that would
 // throw away what runs.
 func (c *Cluster) Outdated(ctx context.Context) (string, error) {
-	const way = "; `down --purge` and `up` make it anew"
 	r := c.readRecord()
 	if !r.Complete {
 		return "", nil
 	}
 	if r.NodeImage != c.cfg.NodeImage {
-		return fmt.Sprintf("the cluster runs node image %s, and %s is wanted%s", r.NodeImage, c.cfg.NodeImage, way), nil
+		return fmt.Sprintf("the cluster runs node image %s, and %s is wanted", r.NodeImage, c.cfg.NodeImage), nil
 	}
 	if is, wanted := max(r.Nodes, 1), max(c.cfg.Nodes, 1); is != wanted {
-		return fmt.Sprintf("the cluster was made with --nodes %d, and --nodes %d is wanted%s", is, wanted, way), nil
+		return fmt.Sprintf("the cluster was made with --nodes %d, and --nodes %d is wanted", is, wanted), nil
 	}
 	if r.Settings == "" {
 		return "", nil
@@ -85,7 +84,7 @@ func (c *Cluster) Outdated(ctx context.Context) (string, error) {
 	if err != nil || now.hash == r.Settings {
 		return "", err
 	}
-	return "the cluster was made with other settings of its node or policies than this version has" + way, nil
+	return "the cluster was made with other settings of its node or policies than this version has", nil
 }
 
 // design is what a cluster is made from, beside the node image itself.

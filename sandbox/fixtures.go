@@ -86,6 +86,8 @@ func (s *session) fixtures(ctx context.Context, dir string, apply, strict bool) 
 	}
 	report := &FixturesReport{Dir: dir, Applied: apply, Warnings: set.Warnings}
 	if apply {
+		s.work.Lock()
+		defer s.work.Unlock()
 		report.Changes, err = s.applySet(ctx, set, dir)
 	} else {
 		report.Changes, err = store.Diff(ctx, set)

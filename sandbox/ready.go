@@ -231,27 +231,42 @@ func (b *bringUp) deploy(ctx context.Context) (string, error) {
 	for _, o := range report.Skipped {
 		b.feed.note("left out: " + o.String())
 	}
-	return applied(report), nil
+	return report.String(), nil
 }
 
-// apply brings everything that the charts have into the cluster.
-func (b *bringUp) apply(ctx context.Context) (cluster.Report, error) {
+// apply brings everything that the charts have into the cluster, and removes what they have no more: before anybody waits
+// for what is new, as two may not consume one queue.
+func (b *bringUp) apply(ctx context.Context) (deployed, error) {
 	if err := b.ensureMounts(ctx); err != nil {
-		return cluster.Report{}, err
+		return deployed{}, err
 	}
 	objects, err := b.objects()
 	if err != nil {
-		return cluster.Report{}, err
+		return deployed{}, err
 	}
 	if b.deployment, err = hashObjects(objects); err != nil {
-		return cluster.Report{}, err
+		return deployed{}, err
 	}
-	return b.client.Apply(ctx, objects)
+	report, err := b.client.Apply(ctx, objects)
+	if err != nil {
+		return deployed{Report: report}, err
+	}
+	gone, err := b.client.Prune(ctx, objects)
+	return deployed{report, gone}, err
 }
 
-// applied says what an apply did.
-func applied(r cluster.Report) string {
-	return fmt.Sprintf("%d objects created, %d changed, %d unchanged", len(r.Created), len(r.Changed), len(r.Unchanged))
+// deployed is what came of what the charts have.
+type deployed struct {
+	cluster.Report
+	removed []string
+}
+
+func (d deployed) String() string {
+	said := fmt.Sprintf("%d objects created, %d changed, %d unchanged", len(d.Created), len(d.Changed), len(d.Unchanged))
+	if len(d.removed) > 0 {
+		said += fmt.Sprintf(", %d removed", len(d.removed))
+	}
+	return said
 }
 
 // objects returns what is applied: the charts' objects, and those through which Pods reach what runs outside.

@@ -66,15 +66,7 @@ func (r *reloader) goOver(ctx context.Context, before, now *workspace) (string, 
 	if err != nil {
 		return "", err
 	}
-	// Before the new ones are waited for: two may not consume one queue.
-	gone, err := r.bring.client.Prune(ctx, before.rendered.Objects, now.rendered.Objects)
-	if err != nil {
-		return "", err
-	}
-	said := "config store: " + changes.Summary() + "; " + applied(report)
-	if len(gone) > 0 {
-		said += fmt.Sprintf(", %d removed", len(gone))
-	}
+	said := "config store: " + changes.Summary() + "; " + report.String()
 	waiting, cancel := context.WithTimeout(ctx, chartsLimit)
 	defer cancel()
 	return said, r.bring.client.WaitStarted(waiting, touched(now.rendered.Objects, report), began)
@@ -91,8 +83,7 @@ func (r *reloader) goBack(ctx context.Context, before, now *workspace) error {
 			return err
 		}
 		report, err := r.bring.apply(ctx)
-		_, pruneErr := r.bring.client.Prune(ctx, now.rendered.Objects, before.rendered.Objects)
-		if err := errors.Join(err, pruneErr); err != nil {
+		if err != nil {
 			return err
 		}
 		return r.bring.client.WaitReady(ctx, touched(before.rendered.Objects, report))
@@ -104,7 +95,7 @@ func (r *reloader) goBack(ctx context.Context, before, now *workspace) error {
 }
 
 // touched returns those of the objects that an apply has made or changed.
-func touched(objects []cluster.Object, report cluster.Report) []cluster.Object {
+func touched(objects []cluster.Object, report deployed) []cluster.Object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o cluster.Object) bool {
 		return !slices.Contains(report.Created, o.ID()) && !slices.Contains(report.Changed, o.ID())
 	})
@@ -145,7 +136,8 @@ func (r *reloader) loadNew(ctx context.Context, before, now *workspace) error {
 	return nil
 }
 
-// unload takes those names of images from the node that only one of two states of the workspace refers to.
+// unload takes those names of images from the nodes that only one of two states of the workspace refers to: each node's own,
+// as a load that was broken off may have come to some of them alone. It runs whatever became of ctx.
 func (r *reloader) unload(ctx context.Context, only, not *workspace) error {
 	var gone []string
 	for _, s := range only.found.Services {
@@ -156,18 +148,22 @@ func (r *reloader) unload(ctx context.Context, only, not *workspace) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	have, err := r.session.nodes().Images(ctx)
-	if err != nil {
-		return err
-	}
 	r.remember(func(rec *Record) {
 		rec.Images = orMade(rec.Images)
 		for _, ref := range gone {
 			delete(rec.Images, ref)
 		}
 	})
-	gone = slices.DeleteFunc(gone, func(ref string) bool { return have[ref] == "" })
-	return r.session.nodes().Each(ctx, func(ctx context.Context, node images.Node) error { return images.Untag(ctx, node, gone...) })
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
+	defer cancel()
+	return r.session.nodes().Each(ctx, func(ctx context.Context, node images.Node) error {
+		have, err := images.NodeImages(ctx, node)
+		if err != nil {
+			return err
+		}
+		there := slices.DeleteFunc(slices.Clone(gone), func(ref string) bool { return have[ref] == "" })
+		return images.Untag(ctx, node, there...)
+	})
 }
 
 // missing returns those of the references that none of a workspace's services has.

@@ -36,7 +36,9 @@ Its services are go/cmd/NAME, python/NAME, and any X/NAME with a Dockerfile or a
   oci: out/oci               # the folder of the OCI layout that it leaves instead
   ignore: [target]           # files whose change builds nothing: what the command writes
 
---mount, --debug, --build-arg, --offline and --node-image are remembered until they are given again.
+--mount, --debug, --build-arg, --offline, --port, --node-image and --nodes are remembered until they are given again, or the
+sandbox is purged. A cluster keeps the node image and the number of nodes that it was made with. For others make it anew,
+and give with it what else is not to be forgotten: down --purge, then up --nodes 3.
 
 The work is done by a session process in the background, which stays and owns the config store. Ctrl-C asks it to
 stop at a safe point; a second Ctrl-C leaves at once. With --attach, Ctrl-C after that only detaches.`,
