@@ -83,10 +83,11 @@ func (b *CommandBuilder) result(ctx context.Context, dir string, how commandBuil
 	if err != nil {
 		return keptImage{}, fmt.Errorf("look for image %s: %w", how.image, err)
 	}
-	if err := checkPlatform(v1.Platform{OS: info.Os, Architecture: info.Architecture}); err != nil {
+	kept, err := readEngineImage(ctx, b.Docker, b.Cache, info.ID)
+	if err != nil {
 		return keptImage{}, fmt.Errorf("image %s: %w", how.image, err)
 	}
-	return readEngineImage(ctx, b.Docker, b.Cache, info.ID)
+	return kept, nil
 }
 
 // runCommand runs a service's command, and shows each line that it prints.
