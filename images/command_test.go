@@ -72,6 +72,8 @@ func TestCommandLeavesALayout(t *testing.T) {
 		"one image":                          {mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: ours}), ""},
 		"with attestations and other images": {indexOf(t, foreign, ours), ""},
 		"an index in the index":              {nested, ""},
+		"the same image twice":               {mutate.AppendManifests(nested, mutate.IndexAddendum{Add: ours}), ""},
+		"an earlier build's image too":       {indexOf(t, compressedImage(t, "linux", runtime.GOARCH), ours), "OCI layout out: it holds 2 images for this machine; empty it before the build"},
 		"for another machine":                {indexOf(t, foreign), "not for this machine: the index has images for linux/s390x"},
 		"attestations alone":                 {mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: compressedImage(t, "unknown", "unknown")}), "holds no image"},
 	} {
