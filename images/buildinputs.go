@@ -45,9 +45,9 @@ func (in buildInputs) anywhere() string {
 	return in.hash()
 }
 
-// fromDockerfile reads a Dockerfile of the workspace, finds the images that it names, and returns the inputs that follow
-// from it, with an empty context, and the copy that is built.
-func (b *DockerfileBuilder) fromDockerfile(ctx context.Context, path string) (in buildInputs, content []byte, err error) {
+// fromDockerfile reads a service's Dockerfile, finds the images that it names, and returns the inputs that follow from it,
+// with an empty context, and the copy that is built.
+func (b *DockerfileBuilder) fromDockerfile(ctx context.Context, svc Service, path string) (in buildInputs, content []byte, err error) {
 	if in.from.pip, err = b.memory.pipSettings(ctx); err != nil {
 		return in, nil, fmt.Errorf("read the machine's pip settings: %w", err)
 	}
@@ -55,11 +55,9 @@ func (b *DockerfileBuilder) fromDockerfile(ctx context.Context, path string) (in
 	if err != nil {
 		return in, nil, err
 	}
-	// For Dockerfiles that keep pip's cache out of their image: here it is a mount, which is in no image anyway.
-	in.args = map[string]string{"PIP_NO_CACHE_DIR": ""}
-	maps.Copy(in.args, b.Args)
+	in.args = b.buildArgs(svc)
 	in.context, in.from.images, in.bases = contextTree{}, map[string]string{}, map[string]v1.Config{}
-	content, in.from.base, err = rewriteDockerfile(ctx, original, func(ctx context.Context, ref string) (string, error) {
+	content, in.from.base, err = rewriteDockerfile(ctx, original, in.args, func(ctx context.Context, ref string) (string, error) {
 		c, err := b.Bases.Resolve(ctx, ref)
 		if err != nil {
 			return "", err
@@ -73,6 +71,15 @@ func (b *DockerfileBuilder) fromDockerfile(ctx context.Context, path string) (in
 		return in, nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return in, content, nil
+}
+
+// buildArgs are the arguments of a service's build.
+func (b *DockerfileBuilder) buildArgs(svc Service) map[string]string {
+	// For Dockerfiles that keep pip's cache out of their image: here it is a mount, which is in no image anyway.
+	args := map[string]string{"PIP_NO_CACHE_DIR": ""}
+	maps.Copy(args, b.Args)
+	args["NAME"] = svc.Name
+	return args
 }
 
 // buildMemory is what a builder need not find out twice.

@@ -1,7 +1,6 @@
 package images
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -28,9 +27,6 @@ type CommandBuilder struct {
 	Docker    client.APIClient
 	Offline   bool // an image of just these sources that came with a bundle is taken before the command is run
 }
-
-// commandTail is how many of a command's last lines are in the error when it fails.
-const commandTail = 40
 
 // Build builds one service: several are built by a [Limited]. The command isn't asked for less than a build: what it
 // reads is not known here.
@@ -83,10 +79,11 @@ func (b *CommandBuilder) result(ctx context.Context, dir string, how commandBuil
 	if err != nil {
 		return keptImage{}, fmt.Errorf("look for image %s: %w", how.image, err)
 	}
-	if err := checkPlatform(v1.Platform{OS: info.Os, Architecture: info.Architecture}); err != nil {
+	kept, err := readEngineImage(ctx, b.Docker, b.Cache, info.ID)
+	if err != nil {
 		return keptImage{}, fmt.Errorf("image %s: %w", how.image, err)
 	}
-	return readEngineImage(ctx, b.Docker, b.Cache, info.ID)
+	return kept, nil
 }
 
 // runCommand runs a service's command, and shows each line that it prints.
@@ -94,7 +91,7 @@ func runCommand(ctx context.Context, service, dir string, how commandBuild) erro
 	cmd := exec.CommandContext(ctx, how.argv[0], how.argv[1:]...)
 	cmd.Dir = dir
 	cmd.Env = append(cmd.Environ(), "DYNSANDBOX_IMAGE="+cmp.Or(how.image, service))
-	output := lines{each: func(line string) {
+	output := commandOutput{each: func(line string) {
 		progress.Report(ctx, progress.Update{What: "build " + service + ": " + line})
 	}}
 	cmd.Stdout, cmd.Stderr = &output, &output
@@ -102,37 +99,13 @@ func runCommand(ctx context.Context, service, dir string, how commandBuild) erro
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Run(); err != nil {
-		return &fault.Exec{Argv: how.argv, Tail: output.tail(), Err: cmp.Or(ctx.Err(), err)}
+	err := cmd.Run()
+	if ctx.Err() != nil && cmd.Process != nil {
+		// Those of its children that ignored the signal. They may all have ended.
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // see above
+	}
+	if err != nil {
+		return &fault.Exec{Argv: how.argv, Tail: output.text(), Err: cmp.Or(ctx.Err(), err)}
 	}
 	return nil
-}
-
-// lines tells of each line that is written to it, and keeps the last ones.
-type lines struct {
-	each func(string)
-	part []byte
-	last []string
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.part = append(l.part, p...)
-	for {
-		line, rest, whole := bytes.Cut(l.part, []byte("\n"))
-		if !whole {
-			return len(p), nil
-		}
-		l.part = rest
-		text := strings.TrimRight(string(line), " \t\r")
-		if l.last = append(l.last, text); len(l.last) > commandTail {
-			l.last = l.last[1:]
-		}
-		if text != "" {
-			l.each(text)
-		}
-	}
-}
-
-func (l *lines) tail() string {
-	return strings.TrimSpace(strings.Join(l.last, "\n") + "\n" + string(l.part))
 }

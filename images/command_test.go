@@ -3,13 +3,16 @@ package images
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -72,6 +75,8 @@ func TestCommandLeavesALayout(t *testing.T) {
 		"one image":                          {mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: ours}), ""},
 		"with attestations and other images": {indexOf(t, foreign, ours), ""},
 		"an index in the index":              {nested, ""},
+		"the same image twice":               {mutate.AppendManifests(nested, mutate.IndexAddendum{Add: ours}), ""},
+		"an earlier build's image too":       {indexOf(t, compressedImage(t, "linux", runtime.GOARCH), ours), "OCI layout out: it holds 2 images for this machine; empty it before the build"},
 		"for another machine":                {indexOf(t, foreign), "not for this machine: the index has images for linux/s390x"},
 		"attestations alone":                 {mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: compressedImage(t, "unknown", "unknown")}), "holds no image"},
 	} {
@@ -186,24 +191,44 @@ func TestCommandFails(t *testing.T) {
 	b, _, svc := commandWorkspace(t, "build: [sh, -c, 'for i in $(seq 100); do echo line $i; done; printf last >&2; exit 3']\n")
 	_, err := b.Build(t.Context(), svc)
 	var failed *fault.Exec
-	if !errors.As(err, &failed) || !strings.HasSuffix(failed.Tail, "line 100\nlast") || strings.Contains(failed.Tail, "line 10\n") {
+	if !errors.As(err, &failed) || !strings.HasPrefix(failed.Tail, "line 1\n") || !strings.HasSuffix(failed.Tail, "line 100\nlast") {
 		t.Errorf("got error %v", err)
 	}
 	b, _, svc = commandWorkspace(t, "build: [no-such-command]\n")
 	if _, err := b.Build(t.Context(), svc); !errors.As(err, &failed) {
 		t.Errorf("a command that isn't there: got error %v", err)
 	}
-	// What it started ends with it: else the wait for its output would go on.
-	b, _, svc = commandWorkspace(t, "build: [sh, -c, 'echo begun >begun; sleep 1000']\n")
+}
+
+// What a command started ends with it, even what ignores the signal.
+func TestCommandIsInterrupted(t *testing.T) {
+	t.Parallel()
+	b, _, svc := commandWorkspace(t, `build: [sh, -c, '(trap "" TERM; exec >alive 2>&1; while :; do sleep 1; done) & wait']`+"\n")
+	alive := filepath.Join(b.Workspace, "rust/x/alive")
+	if err := syscall.Mkfifo(alive, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	var pipe *os.File // ends when nobody is left who could write to it
+	opened := make(chan error, 1)
 	go func() {
-		for !exists(filepath.Join(b.Workspace, "rust/x/begun")) {
-			runtime.Gosched()
-		}
+		var err error
+		pipe, err = os.Open(alive) // returns when the child is there
+		opened <- err
 		cancel()
 	}()
 	if _, err := b.Build(ctx, svc); !errors.Is(err, context.Canceled) {
-		t.Errorf("interrupted: got error %v", err)
+		t.Errorf("got error %v", err)
+	}
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	if err := pipe.SetReadDeadline(time.Now().Add(time.Minute)); err != nil { // a child that lives would never let it end
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(pipe); err != nil {
+		t.Errorf("a child is left: %v", err)
 	}
 }

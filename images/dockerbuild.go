@@ -53,11 +53,10 @@ func (b *DockerfileBuilder) Build(ctx context.Context, svc Service) (v1.Image, e
 
 // inputs finds what goes into a service's image.
 func (b *DockerfileBuilder) inputs(ctx context.Context, svc Service) (buildInputs, error) {
-	in, content, err := b.fromDockerfile(ctx, svc.Dir+"/Dockerfile")
+	in, content, err := b.fromDockerfile(ctx, svc, svc.Dir+"/Dockerfile")
 	if err != nil {
 		return in, err
 	}
-	in.args["NAME"] = svc.Name
 	if err := b.fillContext(in.context, svc); err != nil {
 		return in, fmt.Errorf("look through the sources: %w", err)
 	}

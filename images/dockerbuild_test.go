@@ -80,6 +80,17 @@ func TestDockerfileBuilds(t *testing.T) {
 	}
 }
 
+// The error is the service's own: the load would refuse all services for it.
+func TestDockerfileMakesAnImageForAnotherMachine(t *testing.T) {
+	workspace := writeFiles(t, map[string]string{"rust/x/Dockerfile": "FROM --platform=linux/s390x rust:1\n"})
+	b, e := pythonBuilder(t, workspace)
+	e.has["rust:1"], e.builtFor = true, "s390x"
+	_, err := Limited{Each: b.DockerfileBuilder}.Build(t.Context(), Service{Name: "x", Dir: "rust/x", Language: Dockerfile})
+	if err := ErrorsByService(err)["x"]; !errors.Is(err, ErrPlatform) {
+		t.Errorf("got error %v", err)
+	}
+}
+
 // noBuildKit is an engine that has only the classic builder.
 type noBuildKit struct{ *fakeEngine }
 

@@ -23,9 +23,10 @@ var (
 type resolver func(ctx context.Context, ref string) (string, error)
 
 // rewriteDockerfile returns the copy of a workspace's Dockerfile that is built: images replaced by what resolve answers
-// for them, mounts (flags such as "--mount=type=cache,target=/x") added to every RUN. Line numbers stay, so that the
-// builder's messages fit the original. base is the image that the last stage which has one begins with.
-func rewriteDockerfile(ctx context.Context, dockerfile []byte, resolve resolver, mounts string) (content []byte, base string, err error) {
+// for them, mounts (flags such as "--mount=type=cache,target=/x") added to every RUN. given are the build's arguments.
+// Line numbers stay, so that the builder's messages fit the original. base is the image that the last stage which has one
+// begins with.
+func rewriteDockerfile(ctx context.Context, dockerfile []byte, given map[string]string, resolve resolver, mounts string) (content []byte, base string, err error) {
 	result, err := parser.Parse(bytes.NewReader(dockerfile))
 	if err != nil {
 		return nil, "", err
@@ -50,7 +51,11 @@ func rewriteDockerfile(ctx context.Context, dockerfile []byte, resolve resolver,
 			}
 			for n := node.Next; n != nil; n = n.Next {
 				key, value, _ := strings.Cut(n.Value, "=")
-				args[key] = strings.Trim(value, `"'`)
+				if asked, ok := given[key]; ok {
+					args[key] = asked
+				} else {
+					args[key] = argumentDefault(value, args)
+				}
 			}
 		case "FROM":
 			m := fromWord.FindStringSubmatch(*line)
@@ -80,7 +85,15 @@ func rewriteDockerfile(ctx context.Context, dockerfile []byte, resolve resolver,
 	return []byte(strings.Join(lines, "")), base, nil
 }
 
-// expand puts a Dockerfile's arguments into a reference.
+// argumentDefault is the value that an ARG has by itself. It may be made of the arguments before it.
+func argumentDefault(written string, args map[string]string) string {
+	if strings.HasPrefix(written, "'") {
+		return strings.Trim(written, "'")
+	}
+	return expand(strings.Trim(written, `"`), args)
+}
+
+// expand puts a Dockerfile's arguments into a text.
 func expand(ref string, args map[string]string) string {
 	return os.Expand(ref, func(key string) string {
 		key, fallback, _ := strings.Cut(key, ":-")

@@ -12,6 +12,7 @@ import (
 func TestRewriteDockerfile(t *testing.T) {
 	t.Parallel()
 	const mounts = "--mount=type=secret,id=ca"
+	given := map[string]string{"BASE": "golang:1.24", "BARE": "debian:12", "UNDECLARED": "4"}
 	for name, tc := range map[string]struct{ in, want string }{
 		"base and steps": {
 			"# a comment\nFROM  python:3.12-slim\nRUN pip install x\nCMD [\"x\"]\n",
@@ -25,6 +26,14 @@ func TestRewriteDockerfile(t *testing.T) {
 		"arguments": {
 			"ARG V=3.12\nARG UNSET\nFROM python:${V}-slim\nARG V=9\nFROM python:${UNSET:-3.11}\n",
 			"ARG V=3.12\nARG UNSET\nFROM stand-in/python:3.12-slim\nARG V=9\nFROM stand-in/python:3.11\n",
+		},
+		"arguments of the build": {
+			"ARG BASE=golang:1.22\nARG BARE\nFROM $BASE\nFROM $BARE\nFROM python:${UNDECLARED:-3}\n",
+			"ARG BASE=golang:1.22\nARG BARE\nFROM stand-in/golang:1.24\nFROM stand-in/debian:12\nFROM stand-in/python:3\n",
+		},
+		"arguments made of others": {
+			"ARG BASE=golang:1 V=1.22 IMAGE=\"$BASE-slim\" LITERAL='$BASE'\nFROM $IMAGE\nFROM python:$V\nFROM ${LITERAL}\n",
+			"ARG BASE=golang:1 V=1.22 IMAGE=\"$BASE-slim\" LITERAL='$BASE'\nFROM stand-in/golang:1.24-slim\nFROM stand-in/python:1.22\nFROM stand-in/$BASE\n",
 		},
 		"lower case and continued": {
 			"from python:3\nrun a && \\\n  RUN b\n",
@@ -49,7 +58,7 @@ func TestRewriteDockerfile(t *testing.T) {
 			"FROM scratch\nRUN --mount=type=secret,id=ca --mount=from=stand-in/a:1,target=/ab --mount=from=stand-in/a:1,target=/a x\n",
 		},
 	} {
-		got, _, err := rewriteDockerfile(t.Context(), []byte(tc.in), func(_ context.Context, ref string) (string, error) {
+		got, _, err := rewriteDockerfile(t.Context(), []byte(tc.in), given, func(_ context.Context, ref string) (string, error) {
 			if strings.Contains(ref, "none") {
 				return "", errors.New("not there")
 			}
@@ -67,7 +76,7 @@ func TestRewriteDockerfile(t *testing.T) {
 func TestRewriteDockerfileNamesTheLineOfAMissingBase(t *testing.T) {
 	t.Parallel()
 	gone := errors.New("no such image")
-	_, _, err := rewriteDockerfile(t.Context(), []byte("\nFROM a:1\n"), func(context.Context, string) (string, error) { return "", gone }, "")
+	_, _, err := rewriteDockerfile(t.Context(), []byte("\nFROM a:1\n"), nil, func(context.Context, string) (string, error) { return "", gone }, "")
 	if !errors.Is(err, gone) || !strings.Contains(err.Error(), "line 2") {
 		t.Errorf("got error %v", err)
 	}
@@ -76,7 +85,7 @@ func TestRewriteDockerfileNamesTheLineOfAMissingBase(t *testing.T) {
 func TestRewriteDockerfileRefusesABaseWithoutAName(t *testing.T) {
 	t.Parallel()
 	empty := errors.New("no name")
-	_, _, err := rewriteDockerfile(t.Context(), []byte("FROM a:1\nFROM ${UNSET}\n"), func(_ context.Context, ref string) (string, error) {
+	_, _, err := rewriteDockerfile(t.Context(), []byte("FROM a:1\nFROM ${UNSET}\n"), nil, func(_ context.Context, ref string) (string, error) {
 		if ref == "" {
 			return "", empty
 		}
@@ -94,7 +103,7 @@ func TestRewriteDockerfileTellsTheBase(t *testing.T) {
 		"FROM golang:1 AS a\nFROM python:3 AS b\nCOPY --from=tool:1 /x /x\nFROM b\n": "new/python:3",
 		"# syntax=docker/dockerfile:1\nFROM scratch\n":                               "",
 	} {
-		_, base, err := rewriteDockerfile(t.Context(), []byte(in), func(_ context.Context, ref string) (string, error) { return "new/" + ref, nil }, "")
+		_, base, err := rewriteDockerfile(t.Context(), []byte(in), nil, func(_ context.Context, ref string) (string, error) { return "new/" + ref, nil }, "")
 		if err != nil || base != want {
 			t.Errorf("%q: got base %q, error %v, want %q", in, base, err, want)
 		}

@@ -30,6 +30,7 @@ type fakeEngine struct {
 	built      []*builtImage   // those that are still there
 	builds     []url.Values    // as they were asked for
 	onBuild    func()
+	builtFor   string                       // the architecture of what is built; "": this machine's
 	makes      func(q url.Values) []string  // the layers of what is built; nil: one that is no archive
 	containers map[string]map[string]string // labels, by ID
 }
@@ -84,7 +85,7 @@ func (e *fakeEngine) build(w io.Writer, q url.Values) {
 		e.onBuild()
 	}
 	e.builds = append(e.builds, q)
-	b := &builtImage{tag: q.Get("t"), layers: []string{"layer of build " + fmt.Sprint(len(e.builds))}}
+	b := &builtImage{tag: q.Get("t"), layers: []string{"layer of build " + fmt.Sprint(len(e.builds))}, arch: e.builtFor}
 	if e.makes != nil {
 		b.layers = e.makes(q)
 	}

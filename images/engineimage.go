@@ -31,13 +31,17 @@ type keptImage struct {
 }
 
 // readEngineImage makes sure that an image of the engine is in the cache. The engine can only give out all of an image
-// at once, so that it is asked only for images with a layer that the cache doesn't have.
+// at once, so that it is asked only for images with a layer that the cache doesn't have. One that can't run here is an
+// error of the service that it was made for: found by the load, it would be one of all services.
 func readEngineImage(ctx context.Context, docker client.APIClient, cache, id string) (keptImage, error) {
 	info, err := docker.ImageInspect(ctx, id)
 	if err != nil {
 		return keptImage{}, fmt.Errorf("inspect image %s: %w", id, err)
 	}
 	kept := keptImage{Platform: v1.Platform{OS: info.Os, Architecture: info.Architecture, Variant: info.Variant}}
+	if err := checkPlatform(kept.Platform); err != nil {
+		return kept, err
+	}
 	if err := os.MkdirAll(layersDir(cache), 0o755); err != nil {
 		return kept, err
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/build"
 	"io"
 	"os"
 	"os/exec"
@@ -61,6 +62,9 @@ func (b *GoBuilder) Build(ctx context.Context, services ...Service) ([]Built, er
 		b.compileEach(ctx, out, services, failed)
 	} else if err != nil {
 		return nil, &BuildError{Services: serviceNames(services), Err: err}
+	}
+	for i, s := range services {
+		failed[i] = cmp.Or(failed[i], b.checkMain(s))
 	}
 	built, failed := b.images(services, out, failed)
 	for i := range built {
@@ -124,6 +128,18 @@ func (b *GoBuilder) compileEach(ctx context.Context, out string, services []Serv
 		})
 	}
 	g.Wait() //nolint:errcheck // the functions note their errors
+}
+
+// checkMain returns an error for a service that is no command any more: beside others that are, the compiler passes it
+// over without a word, and the binary of an earlier build still lies there.
+func (b *GoBuilder) checkMain(s Service) error {
+	target := build.Default
+	target.GOOS, target.GOARCH, target.CgoEnabled = "linux", runtime.GOARCH, false
+	pkg, err := target.ImportDir(filepath.Join(b.Workspace, filepath.FromSlash(s.Dir)), 0)
+	if err == nil && pkg.Name != "main" { // else the compiler, which knows all build tags, has the word
+		return fmt.Errorf("%s is package %s, not main: no binary is made of it", s.Dir, pkg.Name)
+	}
+	return nil
 }
 
 // byCause joins the errors of services. Those for which the compiler says the same are one: a mistake in a package that

@@ -246,3 +246,21 @@ func TestOldBinariesAreRemoved(t *testing.T) {
 		t.Errorf("%d files are left", len(left))
 	}
 }
+
+// An earlier build's binary must not be taken for that of what is no command any more.
+func TestGoServiceThatIsNoCommandAnyMore(t *testing.T) {
+	t.Parallel()
+	workspace, services := goWorkspace(t)
+	b := Builders{Go: &GoBuilder{Workspace: workspace, Cache: t.TempDir()}}
+	if _, err := b.All(t.Context(), services); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(workspace, "go/cmd/two/main.go"), "package two\n")
+	built, err := b.All(t.Context(), services)
+	if len(built) != 1 || built[0].Service.Name != "one" {
+		t.Errorf("built %v", built)
+	}
+	if err := ErrorsByService(err)["two"]; err == nil || !strings.Contains(err.Error(), "go/cmd/two is package two, not main") {
+		t.Errorf("got error %v", err)
+	}
+}

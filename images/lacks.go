@@ -76,13 +76,13 @@ func fetches(dockerfile []byte) bool {
 	return fetching.Match(bytes.ReplaceAll(dockerfile, []byte("\r\n"), []byte("\n")))
 }
 
-// lackingBases returns those images that a Dockerfile of the workspace names and this machine hasn't, and the Dockerfile.
-func (b *DockerfileBuilder) lackingBases(ctx context.Context, path string) (lacks []Lack, dockerfile []byte, err error) {
+// lackingBases returns those images that a service's Dockerfile names and this machine hasn't, and the Dockerfile.
+func (b *DockerfileBuilder) lackingBases(ctx context.Context, svc Service, path string) (lacks []Lack, dockerfile []byte, err error) {
 	if dockerfile, err = os.ReadFile(filepath.Join(b.Workspace, filepath.FromSlash(path))); err != nil {
 		return nil, nil, err
 	}
 	syntax, _, _, _ := parser.DetectSyntax(dockerfile)
-	_, _, err = rewriteDockerfile(ctx, dockerfile, func(ctx context.Context, ref string) (string, error) {
+	_, _, err = rewriteDockerfile(ctx, dockerfile, b.buildArgs(svc), func(ctx context.Context, ref string) (string, error) {
 		has, err := b.Bases.Has(ctx, ref)
 		if err == nil && !has && ref != syntax { // without it the engine's own syntax does
 			lacks = append(lacks, Lack{Kind: LackImage, Name: ref, Why: path + " begins with it"})
@@ -106,7 +106,7 @@ func (b *DockerfileBuilder) lacks(ctx context.Context, services []Service) ([]La
 
 // lacksOne returns what one service lacks. All bases are told; what steps fetch only when every base is there.
 func (b *DockerfileBuilder) lacksOne(ctx context.Context, svc Service) ([]Lack, error) {
-	lacks, dockerfile, err := b.lackingBases(ctx, svc.Dir+"/Dockerfile")
+	lacks, dockerfile, err := b.lackingBases(ctx, svc, svc.Dir+"/Dockerfile")
 	if err != nil || len(lacks) > 0 {
 		return lacks, err
 	}
@@ -135,7 +135,7 @@ func (b *PythonBuilder) lacks(ctx context.Context, services []Service) ([]Lack, 
 
 // lacksOne is as that of a [DockerfileBuilder]; a layer may do where the image is another.
 func (b *PythonBuilder) lacksOne(ctx context.Context, svc Service) ([]Lack, error) {
-	lacks, dockerfile, err := b.lackingBases(ctx, b.dockerfile(svc))
+	lacks, dockerfile, err := b.lackingBases(ctx, svc, b.dockerfile(svc))
 	if err != nil || len(lacks) > 0 {
 		return lacks, err
 	}

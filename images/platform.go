@@ -32,25 +32,39 @@ func platformName(p v1.Platform) string {
 
 // forThisMachine finds the image for this machine in an index, which may hold others for other machines, indexes, and
 // attestations (which say how an image was built, and look like images of no platform).
+//
+// Tools append to an index, or leave one that has the image as it is: neither the first nor the last of several is sure
+// to be the newest.
 func forThisMachine(index v1.ImageIndex) (v1.Image, error) {
 	var others []string
-	img, err := findImage(index, &others)
+	found, err := findImages(index, &others)
 	switch {
 	case err != nil:
 		return nil, err
-	case img == nil && others == nil:
+	case len(found) > 1:
+		return nil, fmt.Errorf("it holds %d images for this machine; empty it before the build", len(found))
+	case len(found) == 1:
+		return found[0], nil
+	case others == nil:
 		return nil, errors.New("the index holds no image")
-	case img == nil:
-		return nil, fmt.Errorf("%w: the index has images for %s, and this machine runs %s", ErrPlatform, strings.Join(others, ", "), machine.String())
 	}
-	return img, nil
+	return nil, fmt.Errorf("%w: the index has images for %s, and this machine runs %s", ErrPlatform, strings.Join(others, ", "), machine.String())
 }
 
-// findImage returns nil when there is none; others gets the platforms that there are.
-func findImage(index v1.ImageIndex, others *[]string) (v1.Image, error) {
+// findImages returns the different images for this machine, of an index in the index the first; others gets the other
+// platforms.
+func findImages(index v1.ImageIndex, others *[]string) (found []v1.Image, err error) {
 	m, err := index.IndexManifest()
 	if err != nil {
 		return nil, err
+	}
+	have := map[v1.Hash]bool{}
+	add := func(img v1.Image) error {
+		digest, err := img.Digest()
+		if err == nil && !have[digest] {
+			have[digest], found = true, append(found, img)
+		}
+		return err
 	}
 	for _, d := range m.Manifests {
 		switch {
@@ -61,8 +75,12 @@ func findImage(index v1.ImageIndex, others *[]string) (v1.Image, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read index %s: %w", d.Digest, err)
 			}
-			if img, err := findImage(inner, others); err != nil || img != nil {
-				return img, err
+			images, err := findImages(inner, others)
+			if err == nil && len(images) > 0 {
+				err = add(images[0])
+			}
+			if err != nil {
+				return nil, err
 			}
 		case d.MediaType.IsImage():
 			img, err := index.Image(d.Digest)
@@ -75,12 +93,13 @@ func findImage(index v1.ImageIndex, others *[]string) (v1.Image, error) {
 			}
 			p := v1.Platform{OS: cf.OS, Architecture: cf.Architecture, Variant: cf.Variant}
 			if checkPlatform(p) == nil {
-				return img, nil
-			}
-			if p.OS != "unknown" { // an attestation without its annotation
+				if err := add(img); err != nil {
+					return nil, fmt.Errorf("read image %s: %w", d.Digest, err)
+				}
+			} else if p.OS != "unknown" { // an attestation without its annotation
 				*others = append(*others, platformName(p))
 			}
 		}
 	}
-	return nil, nil //nolint:nilnil // said above
+	return found, nil
 }

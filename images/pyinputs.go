@@ -17,7 +17,7 @@ type pythonInputs struct {
 // inputs finds what goes into a service's image, and makes of it what isn't there: a stand-in, the library's wheel.
 func (b *PythonBuilder) inputs(ctx context.Context, svc Service) (in pythonInputs, err error) {
 	var content []byte
-	if in.buildInputs, content, err = b.fromDockerfile(ctx, b.dockerfile(svc)); err != nil {
+	if in.buildInputs, content, err = b.fromDockerfile(ctx, svc, b.dockerfile(svc)); err != nil {
 		return in, err
 	}
 	if in.lib, err = b.library(ctx, in.from); err != nil {
@@ -44,7 +44,6 @@ func (b *PythonBuilder) fillContext(in *pythonInputs, svc Service, dockerfile []
 	if err := in.context.addFolder(known, filepath.Join(b.Workspace, svc.Dir), "."); err != nil {
 		return err
 	}
-	in.args["NAME"] = svc.Name
 	if lib.wheel != "" {
 		in.args["WHEEL_NAME"] = filepath.Base(lib.wheel)
 		if err := in.shared.addFile(known, lib.wheel, in.args["WHEEL_NAME"]); err != nil {
