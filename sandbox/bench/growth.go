@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 )
 
@@ -43,7 +44,9 @@ func (b *bench) growth(ctx context.Context, n int) (g growth, err error) {
 	}
 	g.note = fmt.Sprintf("services %d to %d, keys %d to %d, files %d to %d",
 		before.services, after.services, before.keys, after.keys, before.files, after.files)
-	defer func() { err = errors.Join(err, b.purge(context.WithoutCancel(ctx))) }() // the next row wants the other workspace
+	defer func() { // the next row wants the other workspace
+		err = errors.Join(err, b.purge(context.WithoutCancel(ctx)), os.RemoveAll(large))
+	}()
 	for _, one := range []struct {
 		workspace string
 		into      *usage
