@@ -42,6 +42,7 @@ type result struct {
 	Peer        []float64            `json:"peer,omitempty"`
 	Note        string               `json:"note,omitempty"`
 	Steps       map[string][]float64 `json:"steps,omitempty"`       // seconds from each sample's beginning to what happened on its way
+	Took        float64              `json:"took"`                  // seconds that measuring the row took in all
 	NotMeasured string               `json:"notMeasured,omitempty"` // why there is nothing to measure yet
 	Error       string               `json:"error,omitempty"`       // why it couldn't be measured: a failure
 }
@@ -134,6 +135,7 @@ func (r result) text() string {
 	if r.Note != "" {
 		fmt.Fprintf(&b, "  %s\n", r.Note)
 	}
+	fmt.Fprintf(&b, "  took %.0f s\n", r.Took)
 	return b.String()
 }
 
