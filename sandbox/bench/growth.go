@@ -9,7 +9,8 @@ import (
 )
 
 // growth compares a session whose workspace has ten times as many services, keys and files with one of the workspace as
-// it is, both just brought up. Linear means: ten times as much at most.
+// it is, both just brought up. The goal is a ceiling on totals:
+// two sizes don't tell whether growth is linear.
 type growth struct {
 	before, after usage
 	note          string

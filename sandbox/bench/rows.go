@@ -65,7 +65,7 @@ var rows = []row{
 		compare: difference, unit: "s", goal: atMost(5), measure: freshUp,
 	},
 	{
-		name: "growth-memory", what: "session's resident set with ten times the services, keys and files ÷ without",
+		name: "growth-memory", what: "session's resident set with ten times the services, keys and files ÷ without, a ceiling",
 		compare: ratio, unit: "MB", goal: atMost(tenfold), measure: memoryGrowth,
 	},
 	{
