@@ -9,8 +9,7 @@ import (
 )
 
 // growth compares a session whose workspace has ten times as many services, keys and files with one of the workspace as
-// it is, both just brought up. The goal is a ceiling on totals:
-// two sizes don't tell whether growth is linear.
+// it is, both just brought up. The goal is a ceiling on totals: two sizes don't tell whether growth is linear.
 type growth struct {
 	before, after usage
 	note          string
