@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/docker/docker/client"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/internal/engine"
@@ -27,7 +28,8 @@ type bench struct {
 	workspace string // a copy of the reference platform, whose files rows change
 	scratch   string // for files that a row makes; removed at the end
 	keep      bool
-	grown     *growth // once it is measured
+	big       v1.Image // once it is on the node
+	grown     *growth  // once it is measured
 	isUp      bool
 	state     sandbox.State
 	docker    *client.Client
@@ -79,7 +81,7 @@ func newBench(ctx context.Context, keep bool) (*bench, error) {
 func (b *bench) close(ctx context.Context) error {
 	var err error
 	if !b.keep {
-		err = errors.Join(b.purge(ctx), os.RemoveAll(os.Getenv("XDG_STATE_HOME")))
+		err = errors.Join(b.purge(ctx), os.RemoveAll(os.Getenv("XDG_STATE_HOME")), os.RemoveAll(b.workspace))
 	}
 	return errors.Join(err, os.RemoveAll(b.scratch), b.docker.Close())
 }
@@ -116,7 +118,7 @@ func (b *bench) down(ctx context.Context) error {
 
 // purge removes the sandbox and the images that carry its label; and before it the peer, which is on its network.
 func (b *bench) purge(ctx context.Context) error {
-	b.isUp = false
+	b.isUp, b.big = false, nil
 	if err := b.deletePeer(ctx); err != nil {
 		return err
 	}

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 )
 
 // growth compares a session whose workspace has ten times as many services, keys and files with one of the workspace as
-// it is, both just brought up. Linear means: ten times as much at most.
+// it is, both just brought up. The goal is a ceiling on totals: two sizes don't tell whether growth is linear.
 type growth struct {
 	before, after usage
 	note          string
@@ -43,7 +44,9 @@ func (b *bench) growth(ctx context.Context, n int) (g growth, err error) {
 	}
 	g.note = fmt.Sprintf("services %d to %d, keys %d to %d, files %d to %d",
 		before.services, after.services, before.keys, after.keys, before.files, after.files)
-	defer func() { err = errors.Join(err, b.purge(context.WithoutCancel(ctx))) }() // the next row wants the other workspace
+	defer func() { // the next row wants the other workspace
+		err = errors.Join(err, b.purge(context.WithoutCancel(ctx)), os.RemoveAll(large))
+	}()
 	for _, one := range []struct {
 		workspace string
 		into      *usage

@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -30,11 +31,12 @@ func main() {
 
 // settings are the command line's.
 type settings struct {
-	rows *regexp.Regexp
-	n    int
-	out  string
-	list bool
-	keep bool
+	rows  *regexp.Regexp
+	n     int
+	out   string
+	limit time.Duration
+	list  bool
+	keep  bool
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -44,6 +46,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	rows := f.String("run", "", "measure only rows whose name matches this regular expression")
 	f.IntVar(&s.n, "n", 5, "samples of each row")
 	f.StringVar(&s.out, "out", "bin/bench.json", "file for all samples")
+	f.DurationVar(&s.limit, "limit", 0, "begin no further row after this time; 0 is no limit")
 	f.BoolVar(&s.list, "list", false, "list the rows and measure nothing")
 	f.BoolVar(&s.keep, "keep", false, "take the sandbox that an earlier -keep left, and leave it: for work on a row")
 	if err := f.Parse(args); err != nil {
@@ -54,7 +57,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		return s, fmt.Errorf("-run: %w", err)
 	}
 	if s.n < 1 || f.NArg() > 0 {
-		return s, fmt.Errorf("usage: bench [-run REGEXP] [-n SAMPLES] [-out FILE] [-list] [-keep]")
+		return s, fmt.Errorf("usage: bench [-run REGEXP] [-n SAMPLES] [-out FILE] [-limit DURATION] [-list] [-keep]")
 	}
 	return s, nil
 }
@@ -82,7 +85,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(err)
 	}
-	rep := measureAll(ctx, b, chosen, s.n, stderr)
+	rep, writeErr := measureAll(ctx, b, chosen, s, stderr)
 	// After Ctrl-C too: that ended the measuring, not the tidying up.
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
 	defer cancel()
@@ -90,11 +93,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err := rep.writeTable(stdout); err != nil {
 		return fail(err)
 	}
-	if err := rep.writeFile(s.out); err != nil {
+	if err := errors.Join(writeErr, closeErr); err != nil {
 		return fail(err)
-	}
-	if closeErr != nil {
-		return fail(closeErr)
 	}
 	if rep.failed() {
 		return 1
@@ -102,19 +102,30 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// measureAll measures one row after the other. What was measured before Ctrl-C counts.
-func measureAll(ctx context.Context, b *bench, chosen []row, n int, progress io.Writer) report {
-	rep := newReport(n)
+// measureAll measures one row after the other. What was measured before Ctrl-C counts, and all that is known is in the
+// file after each row: a run may be killed.
+func measureAll(ctx context.Context, b *bench, chosen []row, s settings, progress io.Writer) (report, error) {
+	rep := newReport(s.n)
+	all := startTimer()
 	for _, r := range chosen {
 		fmt.Fprintf(progress, "%s  %s: %s\n", time.Now().Format(time.TimeOnly), r.name, r.what)
-		var s samples
+		var taken samples
+		t := startTimer()
 		err := ctx.Err()
-		if err == nil {
-			s, err = r.measure(ctx, b, n)
+		switch {
+		case err != nil:
+		case s.limit > 0 && all.seconds() > s.limit.Seconds():
+			err = notMeasured("out of time")
+		default:
+			taken, err = r.measure(ctx, b, s.n)
 		}
-		res := r.judge(s, err)
+		res := r.judge(taken, err)
+		res.Took = t.seconds()
 		fmt.Fprint(progress, res.text())
 		rep.Rows = append(rep.Rows, res)
+		if err := rep.writeFile(s.out); err != nil {
+			return rep, err
+		}
 	}
-	return rep
+	return rep, nil
 }

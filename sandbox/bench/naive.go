@@ -43,24 +43,13 @@ func (b *bench) naiveGoOnce(ctx context.Context, file source, dir, ref string) (
 	if err != nil {
 		return 0, err
 	}
-	// The compiler is told to read another file instead: a save would have the sandbox build it.
 	marker := newMarker()
-	edited := filepath.Join(b.scratch, "edited.go")
-	overlay := filepath.Join(b.scratch, "overlay.json")
-	instead, err := json.Marshal(map[string]any{"Replace": map[string]string{file.path: edited}})
-	if err != nil {
-		return 0, err
-	}
-	if err := os.WriteFile(overlay, instead, 0o644); err != nil {
-		return 0, err
-	}
 	return timed(func() error {
-		if err := os.WriteFile(edited, file.edited(marker), 0o644); err != nil {
+		overlay, err := b.overlay(file, marker)
+		if err != nil {
 			return err
 		}
-		build := command{argv: []string{"go", "build", "-overlay", overlay, "-o", filepath.Join(dir, goService), "./cmd/" + goService},
-			dir: filepath.Join(b.workspace, "go"), env: []string{"CGO_ENABLED=0"}}
-		if _, err := build.run(ctx); err != nil {
+		if err := b.goBuild(ctx, filepath.Join(dir, goService), "-overlay", overlay); err != nil {
 			return err
 		}
 		if err := dockerBuild(ctx, dir, ref); err != nil {
@@ -76,6 +65,17 @@ func (b *bench) naiveGoOnce(ctx context.Context, file source, dir, ref string) (
 		}
 		return pollAnswer(ctx, entry, marker)
 	})
+}
+
+// overlay has the compiler read another file instead, with a marker: a save would have the sandbox build it.
+func (b *bench) overlay(file source, marker string) (path string, err error) {
+	edited := filepath.Join(b.scratch, "edited.go")
+	path = filepath.Join(b.scratch, "overlay.json")
+	instead, err := json.Marshal(map[string]any{"Replace": map[string]string{file.path: edited}})
+	if err != nil {
+		return "", err
+	}
+	return path, errors.Join(os.WriteFile(edited, file.edited(marker), 0o644), os.WriteFile(path, instead, 0o644))
 }
 
 // naivePython compares a save with docker build and kind load until the node has the image; Jobs need no restart. The

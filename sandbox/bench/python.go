@@ -54,26 +54,26 @@ func (b *bench) comparePython(ctx context.Context, n int, peer func(context.Cont
 		if err := events.await(ctx, "reloaded", pythonService); err != nil {
 			return s, err
 		}
-		ours := t.seconds()
+		ours, theirs := t.seconds(), 0.0
 		if after, err := b.nodeDigest(ctx); err != nil || after == before {
 			return s, errors.Join(err, fmt.Errorf("the node has %s for %s, as before the change", after, pythonRef))
 		}
 		if err := b.settled(ctx); err != nil {
 			return s, err
 		}
+		if peer != nil {
+			if theirs, err = peer(ctx); err != nil {
+				return s, err
+			}
+		}
 		if i == 0 {
-			continue // it made sure that the events flow
+			continue // it made sure that the events flow, and filled the peer's caches
 		}
 		s.ours = append(s.ours, ours)
 		s.addSteps(t, events.seen)
-		if peer == nil {
-			continue
+		if peer != nil {
+			s.peer = append(s.peer, theirs)
 		}
-		theirs, err := peer(ctx)
-		if err != nil {
-			return s, err
-		}
-		s.peer = append(s.peer, theirs)
 	}
 	return s, nil
 }

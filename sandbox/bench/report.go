@@ -42,6 +42,8 @@ type result struct {
 	Peer        []float64            `json:"peer,omitempty"`
 	Note        string               `json:"note,omitempty"`
 	Steps       map[string][]float64 `json:"steps,omitempty"`       // seconds from each sample's beginning to what happened on its way
+	Beside      map[string][]float64 `json:"beside,omitempty"`      // seconds of other peers, which the value doesn't depend on
+	Took        float64              `json:"took"`                  // seconds that measuring the row took in all
 	NotMeasured string               `json:"notMeasured,omitempty"` // why there is nothing to measure yet
 	Error       string               `json:"error,omitempty"`       // why it couldn't be measured: a failure
 }
@@ -123,6 +125,9 @@ func (r result) text() string {
 	for _, step := range slices.SortedFunc(maps.Keys(r.Steps), func(a, b string) int { return cmp.Compare(median(r.Steps[a]), median(r.Steps[b])) }) {
 		fmt.Fprintf(&b, "  %s after %s s\n", step, number(median(r.Steps[step])))
 	}
+	for _, peer := range slices.Sorted(maps.Keys(r.Beside)) {
+		fmt.Fprintf(&b, "  %s: %s s\n", peer, number(median(r.Beside[peer])))
+	}
 	switch {
 	case r.Error != "":
 		fmt.Fprintf(&b, "  failed: %s\n", r.Error)
@@ -134,6 +139,7 @@ func (r result) text() string {
 	if r.Note != "" {
 		fmt.Fprintf(&b, "  %s\n", r.Note)
 	}
+	fmt.Fprintf(&b, "  took %.0f s\n", r.Took)
 	return b.String()
 }
 

@@ -24,6 +24,7 @@ type row struct {
 type samples struct {
 	ours, peer []float64
 	steps      map[string][]float64 // seconds from the beginning of each of ours to what happened on its way
+	beside     map[string][]float64 // figures of other peers, which the value doesn't depend on
 	note       string               // what a reader must know of how this run measured, for people
 }
 
@@ -120,7 +121,7 @@ func withUnit(number, unit string) string {
 // judge turns what was measured into the row's result.
 func (r row) judge(s samples, err error) result {
 	res := result{Name: r.name, What: r.what, Compare: r.compare, SampleUnit: r.unit, Unit: r.valueUnit(), Goal: r.goalText(),
-		Ours: s.ours, Peer: s.peer, Steps: s.steps, Note: s.note}
+		Ours: s.ours, Peer: s.peer, Steps: s.steps, Beside: s.beside, Note: s.note}
 	if why := notMeasured(""); errors.As(err, &why) {
 		res.NotMeasured = string(why)
 		return res
