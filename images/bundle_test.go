@@ -71,7 +71,7 @@ func (e *imageStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			layers = append(layers, d.String())
 		}
 		id, _ := img.ConfigName()
-		answer(w, map[string]any{"Id": id.String(), "Config": map[string]any{}, "RootFS": map[string]any{"Type": "layers", "Layers": layers}})
+		answer(w, map[string]any{"Id": id.String(), "Os": cf.OS, "Architecture": cf.Architecture, "Config": map[string]any{}, "RootFS": map[string]any{"Type": "layers", "Layers": layers}})
 	}
 }
 
