@@ -40,7 +40,7 @@ type bringUp struct {
 	node       nodeimage.Choice      // node-image
 	rabbit     images.Choice         // broker-image
 	broker     broker.Broker         // broker
-	files      string                // what the workspace's files were like before they were read
+	files      fileStates            // what the workspace's files were like before they were read
 	sources    images.Sources        // build: what is built
 	built      map[name.Tag]v1.Image // build; nil when what stands is up to date
 	loaded     bool                  // load
@@ -99,7 +99,7 @@ func (b *bringUp) run(ctx context.Context, p *plan) error {
 	if err := b.session.setWatch(!b.opts.NoWatch, b.record.Workspace); err != nil {
 		return err
 	}
-	if b.files, err = filesState(b.record.Workspace); err != nil {
+	if b.files, err = readFileStates(b.record.Workspace); err != nil {
 		return err
 	}
 	if err := p.run(ctx); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"syscall"
 
@@ -25,7 +24,7 @@ type holds struct {
 	ready    *ready             // nil until a bring-up came through
 	reloader *reloader          // likewise
 	unwatch  context.CancelFunc // stops the watching of the workspace; nil while it isn't watched
-	watched  fs.FileInfo        // the workspace's folder
+	watched  watched            // what of the workspace is watched
 }
 
 // ready is what a bring-up leaves for those who ask the session later.

@@ -28,7 +28,7 @@ type reloader struct {
 	dir     string   // the workspace
 
 	dependents *images.Dependents // nil: not known, or not any more
-	seen       string             // what the workspace's files were like when they were last looked at; guarded by the work lock
+	seen       fileStates         // what the workspace's files were like when they were last looked at; guarded by the work lock
 	noted      sources            // for the bring-ups to come
 
 	mu      sync.Mutex
@@ -49,7 +49,7 @@ func newReloader(b *bringUp) *reloader {
 	}
 }
 
-// reload builds services anew because somebody asked for it, all of them when none is named.
+// reload builds services anew because somebody asked for it; when none is named all of them, after launch files and charts.
 func (s *session) reload(ctx context.Context, services []string, events *feed) error {
 	s.work.Lock()
 	defer s.work.Unlock()
@@ -60,14 +60,22 @@ func (s *session) reload(ctx context.Context, services []string, events *feed) e
 	if err := r.known(services...); err != nil {
 		return err
 	}
-	if len(services) == 0 {
-		services = r.serviceNames()
-	}
 	defer func(was *feed) { r.feed = was }(r.feed)
 	r.feed = events
+	if len(services) == 0 {
+		seen, err := readFileStates(r.dir) // what changes from now on may not be in
+		if err != nil {
+			return err
+		}
+		r.workspace(ctx, nil, time.Now())
+		r.seen, r.dependents = seen, nil
+		services = append(r.serviceNames(), workspaceItself)
+	}
 	for _, name := range services {
-		r.await(name, images.Reason{Rule: "asked for"})
-		r.tryAgain(name)
+		if name != workspaceItself {
+			r.await(name, images.Reason{Rule: "asked for"})
+			r.tryAgain(name)
+		}
 	}
 	r.services(ctx, time.Now())
 	for _, name := range services {

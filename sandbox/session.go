@@ -326,17 +326,20 @@ func (s *session) Reload(req *control.ReloadRequest, stream control.Control_Relo
 
 // Await implements the control API.
 func (s *session) Await(ctx context.Context, req *control.AwaitRequest) (*control.AwaitReply, error) {
+	if err := s.settled(ctx); err != nil {
+		return nil, failed(err)
+	}
+	s.work.Lock()
+	defer s.work.Unlock()
 	r := s.reloader()
 	if r == nil {
 		return nil, failed(ErrNotReady)
 	}
+	// Only now: a service that was just made is known once its chart is in.
 	if err := r.known(req.Service); err != nil {
 		return nil, failed(err)
 	}
-	if err := s.settled(ctx); err != nil {
-		return nil, failed(err)
-	}
-	return &control.AwaitReply{}, failed(s.reloader().problem(req.Service))
+	return &control.AwaitReply{}, failed(r.problem(req.Service))
 }
 
 // Stop implements the control API: it answers, and then the process ends.

@@ -2,13 +2,12 @@ package sandbox
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dynsandbox/dynsandbox/images"
@@ -16,15 +15,33 @@ import (
 	"github.com/dynsandbox/dynsandbox/sandbox/watch"
 )
 
+// watched is what of a workspace is watched.
+type watched struct {
+	workspace string
+	root      fs.FileInfo // its folder
+	folders   []string    // those in it
+}
+
+func whatToWatch(workspace string) (w watched, err error) {
+	w.workspace = workspace
+	if w.root, err = os.Stat(workspace); err != nil {
+		return w, err
+	}
+	w.folders, err = images.SourceFolders(workspace)
+	w.folders = append(w.folders, chartsDir, "configuration")
+	return w, err
+}
+
+func (w watched) equals(other watched) bool {
+	return w.workspace == other.workspace && os.SameFile(w.root, other.root) && slices.Equal(w.folders, other.folders)
+}
+
 // watchWorkspace brings every change of the workspace's files into the platform, from now on and until ctx ends.
 // Changes made while a bring-up runs are looked at after it.
-func (s *session) watchWorkspace(ctx context.Context, workspace string, root fs.FileInfo) error {
+func (s *session) watchWorkspace(ctx context.Context, what watched) error {
 	note := func(line string) { s.events.add(&control.Event{Kind: control.Event_NOTE, Text: line}) }
-	folders, err := images.SourceFolders(workspace)
-	if err != nil {
-		return err
-	}
-	cfg := watch.Config{Root: workspace, Folders: append(folders, chartsDir, "configuration"), Log: note}
+	workspace := what.workspace
+	cfg := watch.Config{Root: workspace, Folders: what.folders, Log: note}
 	batches, err := watch.Watch(ctx, cfg)
 	if limit := (*watch.LimitError)(nil); errors.As(err, &limit) {
 		note(limit.Error() + "; until then the files are looked at every second")
@@ -34,11 +51,11 @@ func (s *session) watchWorkspace(ctx context.Context, workspace string, root fs.
 	if err != nil {
 		return err
 	}
-	go s.watchRoot(ctx, workspace, root)
+	go s.watchRoot(ctx, workspace, what.root)
 	go func() {
 		for b := range batches {
 			s.batches.Add(1)
-			state, err := filesState(workspace) // what changes from now on is in another batch
+			state, err := readFileStates(workspace) // what changes from now on is in another batch
 			s.work.Lock()
 			if r := s.reloader(); r != nil && ctx.Err() == nil {
 				if err == nil {
@@ -53,15 +70,16 @@ func (s *session) watchWorkspace(ctx context.Context, workspace string, root fs.
 	return nil
 }
 
-// setWatch starts or stops the watching. A folder that has come in the place of the one that is watched is watched anew.
+// setWatch starts or stops the watching. It begins anew when the workspace was moved, another folder has come in its place,
+// or a folder with sources has come into it.
 func (s *session) setWatch(on bool, workspace string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	root, err := os.Stat(workspace)
+	what, err := whatToWatch(workspace)
 	if err != nil {
 		return err
 	}
-	if s.holds.unwatch != nil && (!on || !os.SameFile(root, s.holds.watched)) {
+	if s.holds.unwatch != nil && (!on || !what.equals(s.holds.watched)) {
 		s.holds.unwatch()
 		s.holds.unwatch = nil
 	}
@@ -69,11 +87,11 @@ func (s *session) setWatch(on bool, workspace string) error {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(s.base)
-	if err := s.watchWorkspace(ctx, workspace, root); err != nil {
+	if err := s.watchWorkspace(ctx, what); err != nil {
 		cancel()
 		return err
 	}
-	s.holds.unwatch, s.holds.watched = cancel, root
+	s.holds.unwatch, s.holds.watched = cancel, what
 	return nil
 }
 
@@ -105,19 +123,41 @@ func (s *session) reloader() *reloader {
 	return s.holds.reloader
 }
 
+// ErrNotBroughtIn is the error of a wait for changes that nothing brings into the platform.
+var ErrNotBroughtIn = errors.New("changed, and not brought into the platform")
+
 // settled waits until the files of the workspace are as they were when they were last looked at, by a reload or a bring-up.
-// What the watcher leaves out, as an editor's own files, may differ for good: that is waited for no longer than a change
-// takes to arrive.
+// That takes no longer than a change takes to arrive and to go through; what differs then, or isn't watched, is an error.
 func (s *session) settled(ctx context.Context) error {
 	began := time.Now()
 	for {
-		now, err := filesState(s.reloader().dir) // beside a reload, which need not wait for it
-		s.work.Lock()
 		r := s.reloader()
-		quiet := now == r.seen || time.Since(began) > arrival && s.batches.Load() == 0
-		s.work.Unlock()
-		if err != nil || quiet {
+		if r == nil {
+			return ErrNotReady
+		}
+		now, err := readFileStates(r.dir) // beside a reload, which need not wait for it
+		if err != nil {
 			return err
+		}
+		s.work.Lock()
+		changed := now.changed(r.dir, r.seen)
+		watched := s.watches()
+		lost := len(changed) > 0 && (!watched || time.Since(began) > arrival && s.batches.Load() == 0)
+		if lost { // looked at once more, as a reload may have seen newer files meanwhile
+			now, err = readFileStates(r.dir)
+			changed = now.changed(r.dir, r.seen)
+		}
+		current := r == s.reloader()
+		s.work.Unlock()
+		switch {
+		case err != nil:
+			return err
+		case len(changed) == 0:
+			return nil
+		case lost && current && !watched:
+			return fmt.Errorf("%w, as the workspace isn't watched: %s", ErrNotBroughtIn, few(changed))
+		case lost && current:
+			return fmt.Errorf("%w, as the watcher tells nothing of them: %s", ErrNotBroughtIn, few(changed))
 		}
 		if err := sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
@@ -125,30 +165,21 @@ func (s *session) settled(ctx context.Context) error {
 	}
 }
 
+// watches reports whether the workspace's files are watched.
+func (s *session) watches() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holds.unwatch != nil
+}
+
+// few names the first of a list of files.
+func few(files []string) string {
+	const most = 5
+	if n := len(files) - most; n > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(files[:most], ", "), n)
+	}
+	return strings.Join(files, ", ")
+}
+
 // arrival is far above what the watcher takes to tell of a change: 75 ms of quiet, or at most a second, or two where it polls.
 const arrival = 5 * time.Second
-
-// filesState changes with every file that a running platform depends on.
-func filesState(workspace string) (string, error) {
-	sources, err := images.Fingerprint(workspace)
-	if err != nil {
-		return "", err
-	}
-	h := sha256.New()
-	for _, dir := range []string{chartsDir, launchFilesDir} {
-		err := filepath.WalkDir(filepath.Join(workspace, dir), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			info, err := d.Info()
-			if err == nil {
-				fmt.Fprintf(h, "%q %d %d\n", path, info.Size(), info.ModTime().UnixNano())
-			}
-			return err
-		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // gone since it was listed
-			return "", err
-		}
-	}
-	return sources + hex.EncodeToString(h.Sum(nil)), nil
-}

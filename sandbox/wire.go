@@ -35,6 +35,8 @@ func failed(err error) error {
 		code = codes.Canceled
 	case errors.Is(err, ErrNotReady):
 		code = codes.FailedPrecondition
+	case errors.Is(err, ErrNotBroughtIn):
+		code = codes.Aborted
 	case errors.Is(err, cluster.ErrOtherOwner):
 		code = codes.AlreadyExists
 	}
@@ -84,6 +86,8 @@ func told(err error) error {
 				return &lacks
 			}
 		}
+	case codes.Aborted:
+		return remoteError{s.Message(), ErrNotBroughtIn}
 	case codes.AlreadyExists:
 		return remoteError{s.Message(), cluster.ErrOtherOwner}
 	case codes.InvalidArgument:

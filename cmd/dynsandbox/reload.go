@@ -17,7 +17,7 @@ func newReload(g *global) *cobra.Command {
 		Use:   "reload [SERVICE...]",
 		Short: "Build services anew and bring what differs into the running platform",
 		Long: `reload does by hand what a saved file does by itself while the sandbox watches its workspace: it builds services
-(all of them when none is named), loads what differs into the cluster, and restarts in place what runs all the time. A
+(when none is named all of them, and launch files and charts are applied before), loads what differs into the cluster, and restarts in place what runs all the time. A
 service of Jobs is run by the next request. What can't be built or doesn't start leaves the last good version running.`,
 		Example: `  dynsandbox reload
   dynsandbox reload sql-algorithm`,
@@ -91,7 +91,8 @@ func newWait(g *global) *cobra.Command {
 		Use:   "wait [SERVICE] --for=reloaded",
 		Short: "Wait until the files as they are now are what runs",
 		Long: `wait returns when every change of a file that was saved before is in the running platform: of one service, or of
-everything. It fails when a change was refused, because it doesn't compile or doesn't start.`,
+everything. It fails when a change was refused, because it doesn't compile or doesn't start, and when nothing brings the
+changes in, because the workspace isn't watched.`,
 		Example: `  dynsandbox wait sql-algorithm --for=reloaded
   dynsandbox wait --for=reloaded && dynsandbox replay`,
 		Args: args(cobra.MaximumNArgs(1)),

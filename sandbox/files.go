@@ -1,0 +1,62 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/dynsandbox/dynsandbox/images"
+	"github.com/dynsandbox/dynsandbox/sandbox/watch"
+)
+
+// fileStates are the state of every file that a running platform depends on.
+type fileStates struct {
+	sources images.Sources
+	others  map[string]string // launch files and charts, by path in the workspace
+}
+
+// readFileStates looks at the files of a workspace. It reads none.
+func readFileStates(workspace string) (s fileStates, err error) {
+	if s.sources, err = images.ReadSources(workspace); err != nil {
+		return s, err
+	}
+	s.others = map[string]string{}
+	for _, dir := range []string{chartsDir, launchFilesDir} {
+		err := filepath.WalkDir(filepath.Join(workspace, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			rel, err := filepath.Rel(workspace, path)
+			s.others[filepath.ToSlash(rel)] = fmt.Sprintf("%d %d", info.Size(), info.ModTime().UnixNano())
+			return err
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // gone since it was listed
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// changed returns the files of a workspace that differ from an earlier state, without those that the watcher leaves out,
+// such as an editor's own: they differ for good.
+func (s fileStates) changed(workspace string, since fileStates) []string {
+	files, _ := s.sources.Changed(since.sources)
+	for f, state := range s.others {
+		if since.others[f] != state {
+			files = append(files, f)
+		}
+	}
+	for f := range since.others {
+		if _, ok := s.others[f]; !ok {
+			files = append(files, f)
+		}
+	}
+	slices.Sort(files)
+	return slices.DeleteFunc(files, func(f string) bool { return watch.LeavesOut(workspace, f) })
+}
