@@ -165,3 +165,36 @@ func TestDependentsOfOtherLanguages(t *testing.T) {
 		t.Error("a source in another language doesn't show in the fingerprint")
 	}
 }
+
+// One exception must not make sources of everything else that is left out: what a command writes would be a reason to run
+// it again.
+func TestExceptionsOfWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	workspace := writeFiles(t, map[string]string{
+		"rust/x/Dockerfile": "", "rust/x/.dockerignore": "target\n!target/keep\n*.md\n", "rust/x/target/keep": "",
+		"rust/y/dynsandbox.yaml": "build: [make]\noci: ./out/oci\nignore: [logs, '!logs/keep']\n",
+	})
+	d, err := NewDependents(t.Context(), workspace, []Service{{Name: "x", Dir: "rust/x", Language: Dockerfile}, {Name: "y", Dir: "rust/y", Language: Command}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"rust/x/notes.md":           "",
+		"rust/x/target/debug/x":     "",
+		"rust/x/target/keep":        "x: its folder",
+		"rust/y/out/oci/index.json": "",
+		"rust/y/out/made.rs":        "y: its folder",
+		"rust/y/logs/today":         "",
+		"rust/y/logs/.git/x":        "",
+		"rust/y/logs/keep":          "y: its folder",
+	} {
+		if got := affected(d, file); got != want {
+			t.Errorf("%s: got %q, want %q", file, got, want)
+		}
+		before := fingerprintOf(t, workspace)
+		writeAt(t, filepath.Join(workspace, file), "changed")
+		if after := fingerprintOf(t, workspace); (after != before) != (want != "") {
+			t.Errorf("%s: it shows in the fingerprint: %t", file, after != before)
+		}
+	}
+}
