@@ -36,7 +36,7 @@ func TestDockerfileBuilds(t *testing.T) {
 	workspace := writeFiles(t, map[string]string{
 		"rust/x/Dockerfile": "FROM rust:1\nARG LEVEL\nCOPY . .\n", "rust/x/src/main.rs": "", "rust/x/target/debug/x": "binary", "rust/x/.dockerignore": "target\n*.md\n!keep.md\n",
 		"rust/x/notes.md": "", "rust/x/keep.md": "",
-		"go/go.mod": "module m\n", "go/pkg/lib/lib.go": "package lib", "go/cmd/sum/main.go": "", "go/cmd/sum/Dockerfile": "FROM golang:1\n",
+		"go/go.mod": "module m\n", "go/pkg/lib/lib.go": "package lib", "go/pkg/venv/venv.go": "package venv", "go/cmd/sum/main.go": "", "go/cmd/sum/Dockerfile": "FROM golang:1\n",
 	})
 	b, e := pythonBuilder(t, workspace)
 	e.has["rust:1"], e.has["golang:1"] = true, true
@@ -58,7 +58,7 @@ func TestDockerfileBuilds(t *testing.T) {
 		t.Errorf("arguments %s", args)
 	}
 	build(sum)
-	if diff := cmp.Diff([]string{"Dockerfile", "go.mod", "main.go", "pkg/lib/lib.go"}, files); diff != "" {
+	if diff := cmp.Diff([]string{"Dockerfile", "go.mod", "main.go", "pkg/lib/lib.go", "pkg/venv/venv.go"}, files); diff != "" {
 		t.Errorf("context of a Go service: %s", diff)
 	}
 	// What the builder doesn't see makes no new image; what it sees does.
