@@ -153,8 +153,8 @@ func builtTrees(workspace string, h io.Writer) ([]sourceTree, error) {
 
 // GoKey is a [Cached]'s key for the Go services of a workspace: the state of its module and of the compiler's settings.
 // It is "" for a module that is built of sources elsewhere on this machine too.
-func GoKey(workspace string) func(Service) (string, error) {
-	return func(Service) (string, error) {
+func GoKey(workspace string) func() (string, error) {
+	return func() (string, error) {
 		module := filepath.Join(workspace, "go")
 		required, err := os.ReadFile(filepath.Join(module, "go.mod"))
 		if err != nil || localReplace.Match(required) {
