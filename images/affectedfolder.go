@@ -68,8 +68,11 @@ func (s folderSources) rule(svc Service, p string) string {
 
 // skips reports whether a file, or a folder that it lies in, is none of a service's sources.
 func (s folderSources) skips(svc Service, rel string) bool {
+	if s.leftOut[svc.Name](rel) { // which looks at patterns for the folders too
+		return true
+	}
 	for ; rel != "."; rel = path.Dir(rel) {
-		if s.leftOut[svc.Name](rel) {
+		if skipInContext(rel) {
 			return true
 		}
 	}

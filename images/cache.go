@@ -12,9 +12,9 @@ import (
 // isn't remembered.
 type Cached struct {
 	Builder Builder
-	// Key changes whenever the builder could make another image of a service. It returns "" where that isn't known: then
-	// the builder is asked.
-	Key func(Service) (string, error)
+	// Key changes whenever the builder could make another image of any service. It returns "" where that isn't known: then
+	// the builder is asked. It is called once for each Build.
+	Key func() (string, error)
 
 	mu   sync.Mutex
 	kept map[string]cachedImage // by the service's folder
@@ -30,27 +30,24 @@ var _ Builder = (*Cached)(nil)
 // Build has the builder build those services that were changed.
 func (c *Cached) Build(ctx context.Context, services ...Service) ([]Built, error) {
 	have := map[string]Built{} // by folder
-	keys := map[string]string{}
+	// Before anything is built: what is changed meanwhile is built once more.
+	key, err := c.Key()
+	if err != nil {
+		return nil, &BuildError{Services: serviceNames(services), Err: err}
+	}
 	var changed []Service
 	for _, s := range services {
-		// Before it is built: what is changed meanwhile is built once more.
-		key, err := c.Key(s)
-		if err != nil {
-			return nil, &BuildError{Services: serviceNames(services), Err: err}
-		}
-		keys[s.Dir] = key
 		if img := c.image(s, key); img != nil {
 			have[s.Dir] = Built{Service: s, Image: img}
 		} else {
 			changed = append(changed, s)
 		}
 	}
-	var err error
 	if len(changed) > 0 {
 		var fresh []Built
 		fresh, err = c.Builder.Build(ctx, changed...)
 		for _, b := range fresh {
-			c.keep(b, keys[b.Service.Dir])
+			c.keep(b, key)
 			have[b.Service.Dir] = b
 		}
 	}

@@ -19,8 +19,8 @@
 //   - Layers are uncompressed: a layer's digest is its diffID, and what the node has can be told from both its
 //     content and its snapshots.
 //   - Layers are read from files when they are sent, never held in memory.
-//   - The workspace is only read. What has to be changed for a build (a base image that can't be had, pip's
-//     settings) is changed in the copy that is sent.
+//   - The workspace is only read, but for what a service's own command writes. What has to be changed for a
+//     build (a base image that can't be had, pip's settings) is changed in the copy that is sent.
 //   - Everything under a Cache folder can be deleted at any time that no build runs; it is made again.
 //
 // [v1.Image]: https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1#Image

@@ -95,7 +95,7 @@ func (b *DockerfileBuilder) fillContext(t contextTree, svc Service) error {
 			return err
 		}
 	}
-	err = t.addFolder(known, filepath.Join(b.Workspace, "go", "pkg"), "pkg")
+	err = t.addFolderBut(known, filepath.Join(b.Workspace, "go", "pkg"), "pkg", skipInModule)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -124,7 +124,7 @@ func (b *DockerfileBuilder) carryOut(ctx context.Context, svc Service, in buildI
 		}
 		// What is there now is what is built: a file may have been changed since it was looked at.
 		in.context = contextTree{}
-		if err := in.context.addFolder(nil, dir, "."); err != nil {
+		if err := in.context.addFolderBut(nil, dir, ".", func(string) bool { return false }); err != nil {
 			return nil, err
 		}
 		if id, err = b.run(ctx, svc, dir, in); err != nil {

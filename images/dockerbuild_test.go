@@ -36,7 +36,7 @@ func TestDockerfileBuilds(t *testing.T) {
 	workspace := writeFiles(t, map[string]string{
 		"rust/x/Dockerfile": "FROM rust:1\nARG LEVEL\nCOPY . .\n", "rust/x/src/main.rs": "", "rust/x/target/debug/x": "binary", "rust/x/.dockerignore": "target\n*.md\n!keep.md\n",
 		"rust/x/notes.md": "", "rust/x/keep.md": "",
-		"go/go.mod": "module m\n", "go/pkg/lib/lib.go": "package lib", "go/cmd/sum/main.go": "", "go/cmd/sum/Dockerfile": "FROM golang:1\n",
+		"go/go.mod": "module m\n", "go/pkg/lib/lib.go": "package lib", "go/pkg/venv/venv.go": "package venv", "go/cmd/sum/main.go": "", "go/cmd/sum/Dockerfile": "FROM golang:1\n",
 	})
 	b, e := pythonBuilder(t, workspace)
 	e.has["rust:1"], e.has["golang:1"] = true, true
@@ -58,7 +58,7 @@ func TestDockerfileBuilds(t *testing.T) {
 		t.Errorf("arguments %s", args)
 	}
 	build(sum)
-	if diff := cmp.Diff([]string{"Dockerfile", "go.mod", "main.go", "pkg/lib/lib.go"}, files); diff != "" {
+	if diff := cmp.Diff([]string{"Dockerfile", "go.mod", "main.go", "pkg/lib/lib.go", "pkg/venv/venv.go"}, files); diff != "" {
 		t.Errorf("context of a Go service: %s", diff)
 	}
 	// What the builder doesn't see makes no new image; what it sees does.
@@ -163,5 +163,38 @@ func TestDependentsOfOtherLanguages(t *testing.T) {
 	writeFile(t, filepath.Join(workspace, "rust/x/src/main.rs"), "")
 	if after := fingerprintOf(t, workspace); after == before {
 		t.Error("a source in another language doesn't show in the fingerprint")
+	}
+}
+
+// One exception must not make sources of everything else that is left out: what a command writes would be a reason to run
+// it again.
+func TestExceptionsOfWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	workspace := writeFiles(t, map[string]string{
+		"rust/x/Dockerfile": "", "rust/x/.dockerignore": "target\n!target/keep\n*.md\n", "rust/x/target/keep": "",
+		"rust/y/dynsandbox.yaml": "build: [make]\noci: ./out/oci\nignore: [logs, '!logs/keep']\n",
+	})
+	d, err := NewDependents(t.Context(), workspace, []Service{{Name: "x", Dir: "rust/x", Language: Dockerfile}, {Name: "y", Dir: "rust/y", Language: Command}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"rust/x/notes.md":           "",
+		"rust/x/target/debug/x":     "",
+		"rust/x/target/keep":        "x: its folder",
+		"rust/y/out/oci/index.json": "",
+		"rust/y/out/made.rs":        "y: its folder",
+		"rust/y/logs/today":         "",
+		"rust/y/logs/.git/x":        "",
+		"rust/y/logs/keep":          "y: its folder",
+	} {
+		if got := affected(d, file); got != want {
+			t.Errorf("%s: got %q, want %q", file, got, want)
+		}
+		before := fingerprintOf(t, workspace)
+		writeAt(t, filepath.Join(workspace, file), "changed")
+		if after := fingerprintOf(t, workspace); (after != before) != (want != "") {
+			t.Errorf("%s: it shows in the fingerprint: %t", file, after != before)
+		}
 	}
 }

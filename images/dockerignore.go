@@ -58,13 +58,15 @@ func ignoreMatcher(r io.Reader) (*patternmatcher.PatternMatcher, error) {
 }
 
 // leftOut tells what in a service's folder is none of its sources: what no context has, and what its .dockerignore, or
-// its [ServiceFile], leaves out. What a pattern takes out only for another to take in again counts as a source.
+// its [ServiceFile], leaves out. A folder is left out only where no pattern could take something in it in again.
 func leftOut(workspace string, svc Service) (func(rel string) bool, error) {
 	var matcher *patternmatcher.PatternMatcher
+	var written string // by its command
+	folder := filepath.Join(workspace, filepath.FromSlash(svc.Dir))
 	switch svc.Language {
 	case Dockerfile:
 		for _, name := range ignoreFiles {
-			content, err := os.ReadFile(filepath.Join(workspace, filepath.FromSlash(svc.Dir), name))
+			content, err := os.ReadFile(filepath.Join(folder, name))
 			if errors.Is(err, os.ErrNotExist) {
 				continue
 			}
@@ -82,22 +84,28 @@ func leftOut(workspace string, svc Service) (func(rel string) bool, error) {
 			return nil, err
 		}
 		if how.oci != "" {
-			how.ignore = append(how.ignore, how.oci)
+			written = path.Clean(how.oci)
 		}
 		if matcher, err = patternmatcher.New(how.ignore); err != nil {
 			return nil, fmt.Errorf("%s/%s: ignore: %w", svc.Dir, ServiceFile, err)
 		}
 	}
 	return func(rel string) bool {
-		if skipInContext(rel) {
+		switch p := filepath.ToSlash(rel); {
+		case skipInContext(rel), written != "" && within(p, written):
 			return true
-		}
-		if matcher == nil || matcher.Exclusions() {
+		case matcher == nil, p == "Dockerfile", slices.Contains(ignoreFiles, p):
 			return false
+		default:
+			ignored, err := matcher.MatchesOrParentMatches(p)
+			return err == nil && ignored && !(matcher.Exclusions() && isFolder(filepath.Join(folder, rel)))
 		}
-		ignored, err := matcher.MatchesOrParentMatches(filepath.ToSlash(rel))
-		return err == nil && ignored && rel != "Dockerfile" && !slices.Contains(ignoreFiles, rel)
 	}, nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func (t contextTree) read(p string) (io.ReadCloser, error) {

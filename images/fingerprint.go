@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // builderRevision stands for the way in which services are built; raise it when the same sources make other images.
@@ -40,7 +41,11 @@ type Sources struct {
 // settings are those of the builders.
 func ReadSources(workspace string, settings ...string) (Sources, error) {
 	var tools strings.Builder
-	fmt.Fprintf(&tools, "%d %s %q %s\n", builderRevision, runtime.GOARCH, settings, goSettings(filepath.Join(workspace, "go")))
+	compiler := goSettings(filepath.Join(workspace, "go"))
+	fmt.Fprintf(&tools, "%d %s %q %s\n", builderRevision, runtime.GOARCH, settings, compiler)
+	if mod, _ := os.ReadFile(filepath.Join(workspace, "go", "go.mod")); outside.Match(mod) || inGoWorkspace(compiler) {
+		fmt.Fprintln(&tools, time.Now().UnixNano()) // sources that aren't looked at: nothing is known to have stayed
+	}
 	for _, p := range debianPythons {
 		fmt.Fprintf(&tools, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
 	}
@@ -127,27 +132,36 @@ func builtTrees(workspace string, h io.Writer) ([]sourceTree, error) {
 			trees = append(trees, sourceTree{svc.Dir, skip})
 			continue
 		}
-		outer := trees[i].skip
+		outer, dir := trees[i].skip, trees[i].dir
 		trees[i].skip = func(rel string) bool {
-			inner, inside := strings.CutPrefix(path.Join(sourceTrees[i].dir, filepath.ToSlash(rel)), svc.Dir+"/")
+			inner, inside := strings.CutPrefix(path.Join(dir, filepath.ToSlash(rel)), svc.Dir+"/")
 			return outer(rel) || inside && skip(inner)
 		}
+	}
+	for _, svc := range folders {
+		top := topFolder(svc.Dir)
+		if svc.Language != Command || slices.ContainsFunc(trees, func(t sourceTree) bool { return t.dir == top }) {
+			continue
+		}
+		// Its command may read what lies beside it, but for other services, which are trees by themselves.
+		trees = append(trees, sourceTree{top, func(rel string) bool {
+			return skipInContext(rel) || folders[rel].Dir == top+"/"+rel
+		}})
 	}
 	return trees, err
 }
 
 // GoKey is a [Cached]'s key for the Go services of a workspace: the state of its module and of the compiler's settings.
 // It is "" for a module that is built of sources elsewhere on this machine too.
-func GoKey(workspace string) func(Service) (string, error) {
-	return func(Service) (string, error) {
+func GoKey(workspace string) func() (string, error) {
+	return func() (string, error) {
 		module := filepath.Join(workspace, "go")
 		required, err := os.ReadFile(filepath.Join(module, "go.mod"))
 		if err != nil || localReplace.Match(required) {
 			return "", nil //nolint:nilerr // the compiler will complain
 		}
 		settings := goSettings(module)
-		lines := strings.Split(strings.TrimSuffix(settings, "\n"), "\n")
-		if work := lines[len(lines)-1]; settings == "" || work != "" && work != "off" {
+		if settings == "" || inGoWorkspace(settings) {
 			return "", nil
 		}
 		s := Sources{tools: settings, files: map[string]string{}}
@@ -170,6 +184,13 @@ func goSettings(dir string) string {
 	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local")
 	out, _ := cmd.Output()
 	return string(out)
+}
+
+// inGoWorkspace tells from the compiler's settings whether a go.work names more folders of sources.
+func inGoWorkspace(settings string) bool {
+	lines := strings.Split(strings.TrimSuffix(settings, "\n"), "\n")
+	work := lines[len(lines)-1]
+	return work != "" && work != "off"
 }
 
 // pipState changes when pip's settings may have.

@@ -50,6 +50,8 @@ func TestFingerprint(t *testing.T) {
 		"a Go package named venv":      {write("go/pkg/venv/venv.go", "package venv"), true},
 		"a file in a linked folder":    {write("datasets/a.csv", "changed"), true},
 		"another folder linked":        {link("../../datasets", "python/query/more"), true},
+		"beside a command's service":   {write("rust/lib/lib.rs", "changed"), true},
+		"a module beside the module":   {write("go/go.mod", "module x\n\nreplace o => ../o\n"), true},
 		"a chart":                      {write("charts/core/values.yaml", "a: 1"), false},
 		"bytecode":                     {write("python/query/__pycache__/main.pyc", "1"), false},
 		"a virtual environment":        {write("python/.venv/bin/python", "1"), false},
@@ -61,7 +63,7 @@ func TestFingerprint(t *testing.T) {
 			t.Parallel()
 			workspace := writeFiles(t, map[string]string{
 				"go/go.mod": "module x\n", "go/cmd/agent/main.go": "package main", "python/Dockerfile": "FROM x", "python/query/main.py": "", "proto-files/a.proto": "",
-				"datasets/a.csv": "1",
+				"datasets/a.csv": "1", "rust/y/dynsandbox.yaml": "build: [make]\n",
 			})
 			link("../../datasets", "python/query/data")(t, workspace)
 			before := fingerprintOf(t, workspace)
@@ -126,5 +128,19 @@ func writeAt(t *testing.T, path, text string) {
 	}
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Sources that aren't looked at may have been changed.
+func TestFingerprintOfSourcesElsewhereNeverStands(t *testing.T) {
+	t.Parallel()
+	for name, files := range map[string]map[string]string{
+		"a module of another folder": {"go/go.mod": "module x\n\nreplace o => ../o\n"},
+		"a go.work":                  {"go/go.mod": "module x\n", "go.work": "go 1.21\n\nuse ./go\n"},
+	} {
+		workspace := writeFiles(t, files)
+		if fingerprintOf(t, workspace) == fingerprintOf(t, workspace) {
+			t.Errorf("%s: the fingerprint stays", name)
+		}
 	}
 }

@@ -120,7 +120,7 @@ func (r *serviceFileReader) check(at map[string]*token.Token) {
 			r.fail(at["image"], "", "%q is no name of an image", r.found.image)
 		}
 	}
-	if r.found.oci != "" && !filepath.IsLocal(r.found.oci) {
+	if oci := r.found.oci; oci != "" && (!filepath.IsLocal(oci) || path.Clean(oci) == ".") { // the folder itself is of sources
 		r.fail(at["oci"], "", "%q is not below the service's folder", r.found.oci)
 	}
 }

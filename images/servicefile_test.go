@@ -28,6 +28,7 @@ func TestServiceFile(t *testing.T) {
 		"nothing":            {"", commandBuild{}, []string{`rust/x/dynsandbox.yaml:1:1: it has no command to build with (build: ["make", "image"])`}},
 		"a number":           {"build: [make, 1]\n", commandBuild{}, []string{"rust/x/dynsandbox.yaml:1:15: it must be a string, and not empty (put it in quotes)"}},
 		"a folder elsewhere": {"build: [make]\noci: ../y\n", commandBuild{}, []string{`rust/x/dynsandbox.yaml:2:1: "../y" is not below the service's folder`}},
+		"the folder itself":  {"build: [make]\noci: ./\n", commandBuild{}, []string{`rust/x/dynsandbox.yaml:2:1: "./" is not below the service's folder`}},
 		"no name":            {"build: [make]\nimage: \"a b\"\n", commandBuild{}, []string{`rust/x/dynsandbox.yaml:2:1: "a b" is no name of an image`}},
 		"not YAML":           {"build: [make\n", commandBuild{}, []string{"rust/x/dynsandbox.yaml:1:8: sequence end token ']' not found"}},
 	} {
