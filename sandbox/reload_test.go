@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -345,5 +346,39 @@ func TestFilesWhoseServicesAreNotKnown(t *testing.T) {
 	}
 	if got := r.affected(t.Context(), []string{"charts/agents/values.yaml"}); len(got) != 0 {
 		t.Errorf("charts alone: %v", got)
+	}
+}
+
+// What a bring-up that failed leaves: reloads go on only where it is known what runs.
+func TestReloadsAfterAFailedBringUp(t *testing.T) {
+	t.Parallel()
+	for text, tc := range map[string]struct {
+		failed bringUp
+		want   string
+	}{
+		"nothing was changed":           {bringUp{}, "before"},
+		"another service doesn't build": {bringUp{client: &cluster.Client{}}, "before"},
+		"new images, old Pods":          {bringUp{loaded: true, built: map[name.Tag]v1.Image{}}, "none"},
+		"another cluster":               {bringUp{started: true}, "none"},
+		"all was deployed":              {bringUp{deployed: true, loaded: true, built: map[name.Tag]v1.Image{}}, "new"},
+	} {
+		s := &session{state: stateIn(t), events: newFeed(nil)}
+		before := newReloader(&bringUp{session: s, workspace: &workspace{}})
+		s.holds.reloader = before
+		tc.failed.session, tc.failed.workspace = s, &workspace{}
+		tc.failed.leave(before)
+		got := "new"
+		switch s.reloader() {
+		case nil:
+			got = "none"
+		case before:
+			got = "before"
+			if before.bring.client != tc.failed.client {
+				t.Errorf("%s: reloads go on with the client of before", text)
+			}
+		}
+		if got != tc.want {
+			t.Errorf("%s: got %s, want %s", text, got, tc.want)
+		}
 	}
 }
