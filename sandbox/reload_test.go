@@ -349,6 +349,39 @@ func TestFilesWhoseServicesAreNotKnown(t *testing.T) {
 	}
 }
 
+// A change of charts that was refused for a service that came with it is tried again once a file of that service changes.
+func TestMendedServiceOfARefusedChange(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	service := func(called string) images.Service {
+		folder := filepath.Join(dir, "python", called)
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "main.py"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		tag, err := name.NewTag(called + "/" + called + ":main")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return images.Service{Name: called, Dir: "python/" + called, Language: images.Python, Refs: []name.Tag{tag}}
+	}
+	old, fresh := service("old"), service("fresh")
+	b := &bringUp{session: &session{}, workspace: &workspace{dir: dir, found: images.Found{Services: []images.Service{old}}}}
+	b.record.Workspace = dir
+	r := newReloader(b)
+	if r.mends(t.Context(), []string{"python/fresh/main.py"}) {
+		t.Error("nothing was refused")
+	}
+	r.tried = &workspace{dir: dir, found: images.Found{Services: []images.Service{old, fresh}}}
+	for file, want := range map[string]bool{"python/fresh/main.py": true, "python/old/main.py": false} {
+		if got := r.mends(t.Context(), []string{file}); got != want {
+			t.Errorf("%s: %v", file, got)
+		}
+	}
+}
+
 // What a bring-up that failed leaves: reloads go on only where it is known what runs.
 func TestReloadsAfterAFailedBringUp(t *testing.T) {
 	t.Parallel()
