@@ -47,6 +47,7 @@ type bringUp struct {
 	started    bool                  // cluster: created or started in this bring-up
 	client     *cluster.Client       // cluster
 	mounts     []cluster.Mount       // deploy: what is mounted into Pods
+	deployed   bool                  // deploy
 	deployment string                // deploy: a hash of all that is deployed
 	replayed   *ReplayReport         // scenario
 }
@@ -103,6 +104,11 @@ func (b *bringUp) run(ctx context.Context, p *plan) error {
 		return err
 	}
 	if err := p.run(ctx); err != nil {
+		b.leave(b.session.reloader())
+		return err
+	}
+	// The phases that chose another port left this copy alone, for others read it beside them.
+	if b.record, err = b.session.state.Read(); err != nil {
 		return err
 	}
 	sum, err := b.summary()

@@ -75,7 +75,6 @@ func (b *bringUp) startStore(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b.record.EtcdPort = record.EtcdPort
 	return fmt.Sprintf("at 127.0.0.1:%d, and %s for Pods", record.EtcdPort, storeForPods(b.network)), nil
 }
 
@@ -137,11 +136,9 @@ func (s *session) applySet(ctx context.Context, set *fixtures.Set, from string) 
 
 // openEntry is the phase "entry".
 func (b *bringUp) openEntry(ctx context.Context) (string, error) {
-	record, err := b.session.openEntry(ctx, b.client)
-	if err != nil {
+	if _, err := b.session.openEntry(ctx, b.client); err != nil {
 		return "", err
 	}
-	b.record.HTTPPort = record.HTTPPort
 	return b.session.entry().URL("api-gateway", "api-gateway"), nil
 }
 

@@ -228,6 +228,7 @@ func (b *bringUp) deploy(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	b.deployed = true
 	for _, o := range report.Skipped {
 		b.feed.note("left out: " + o.String())
 	}
@@ -271,9 +272,13 @@ func (d deployed) String() string {
 
 // objects returns what is applied: the charts' objects, and those through which Pods reach what runs outside.
 func (b *bringUp) objects() ([]cluster.Object, error) {
+	record, err := b.session.state.Read() // a later bring-up, which failed, may have changed it
+	if err != nil {
+		return nil, err
+	}
 	objects := cluster.OutsideObjects(b.network)
 	for _, o := range b.workspace.rendered.Objects {
-		p, err := pinned(o, b.record)
+		p, err := pinned(o, record)
 		if err == nil {
 			err = annotateMounts(p, b.mounts)
 		}

@@ -28,6 +28,7 @@ type reloader struct {
 	dir     string   // the workspace
 
 	dependents *images.Dependents // nil: not known, or not any more
+	tried      *workspace         // whose change was refused; nil when the last was not, or couldn't be read
 	seen       fileStates         // what the workspace's files were like when they were last looked at; guarded by the work lock
 	noted      sources            // for the bring-ups to come
 
@@ -108,7 +109,7 @@ func (r *reloader) known(services ...string) error {
 // files brings changed files into the platform. since is when the first of them was seen.
 func (r *reloader) files(ctx context.Context, files []string, since time.Time) {
 	r.noted.add(files)
-	if r.concernsWorkspace(files) {
+	if r.concernsWorkspace(files) || r.mends(ctx, files) {
 		r.workspace(ctx, files, since)
 		r.dependents = nil
 	}

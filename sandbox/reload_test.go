@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -345,5 +346,72 @@ func TestFilesWhoseServicesAreNotKnown(t *testing.T) {
 	}
 	if got := r.affected(t.Context(), []string{"charts/agents/values.yaml"}); len(got) != 0 {
 		t.Errorf("charts alone: %v", got)
+	}
+}
+
+// A change of charts that was refused for a service that came with it is tried again once a file of that service changes.
+func TestMendedServiceOfARefusedChange(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	service := func(called string) images.Service {
+		folder := filepath.Join(dir, "python", called)
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "main.py"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		tag, err := name.NewTag(called + "/" + called + ":main")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return images.Service{Name: called, Dir: "python/" + called, Language: images.Python, Refs: []name.Tag{tag}}
+	}
+	old, fresh := service("old"), service("fresh")
+	b := &bringUp{session: &session{}, workspace: &workspace{dir: dir, found: images.Found{Services: []images.Service{old}}}}
+	b.record.Workspace = dir
+	r := newReloader(b)
+	if r.mends(t.Context(), []string{"python/fresh/main.py"}) {
+		t.Error("nothing was refused")
+	}
+	r.tried = &workspace{dir: dir, found: images.Found{Services: []images.Service{old, fresh}}}
+	for file, want := range map[string]bool{"python/fresh/main.py": true, "python/old/main.py": false} {
+		if got := r.mends(t.Context(), []string{file}); got != want {
+			t.Errorf("%s: %v", file, got)
+		}
+	}
+}
+
+// What a bring-up that failed leaves: reloads go on only where it is known what runs.
+func TestReloadsAfterAFailedBringUp(t *testing.T) {
+	t.Parallel()
+	for text, tc := range map[string]struct {
+		failed bringUp
+		want   string
+	}{
+		"nothing was changed":           {bringUp{}, "before"},
+		"another service doesn't build": {bringUp{client: &cluster.Client{}}, "before"},
+		"new images, old Pods":          {bringUp{loaded: true, built: map[name.Tag]v1.Image{}}, "none"},
+		"another cluster":               {bringUp{started: true}, "none"},
+		"all was deployed":              {bringUp{deployed: true, loaded: true, built: map[name.Tag]v1.Image{}}, "new"},
+	} {
+		s := &session{state: stateIn(t), events: newFeed(nil)}
+		before := newReloader(&bringUp{session: s, workspace: &workspace{}})
+		s.holds.reloader = before
+		tc.failed.session, tc.failed.workspace = s, &workspace{}
+		tc.failed.leave(before)
+		got := "new"
+		switch s.reloader() {
+		case nil:
+			got = "none"
+		case before:
+			got = "before"
+			if before.bring.client != tc.failed.client {
+				t.Errorf("%s: reloads go on with the client of before", text)
+			}
+		}
+		if got != tc.want {
+			t.Errorf("%s: got %s, want %s", text, got, tc.want)
+		}
 	}
 }

@@ -36,15 +36,18 @@ func (r *reloader) applyWorkspace(ctx context.Context) (string, error) {
 		return "", err
 	}
 	before := r.bring.workspace
+	r.tried = nil
 	now, err := readWorkspace(r.dir, record.BrokerPassword, r.bring.opts.Strict)
 	if err != nil {
 		return "", err
 	}
 	if err := r.loadNew(ctx, before, now); err != nil {
+		r.tried = now
 		return "", errors.Join(err, r.unload(ctx, now, before))
 	}
 	said, err := r.goOver(ctx, before, now)
 	if err != nil {
+		r.tried = now
 		return "", errors.Join(err, r.goBack(ctx, before, now))
 	}
 	if err := r.unload(ctx, before, now); err != nil {
@@ -104,12 +107,7 @@ func touched(objects []cluster.Object, report deployed) []cluster.Object {
 // loadNew has those services built and loaded that something refers to only now, or by another account or tag. No
 // workload restarts for it: what refers to them is applied afterwards.
 func (r *reloader) loadNew(ctx context.Context, before, now *workspace) error {
-	var fresh []images.Service
-	for _, s := range now.found.Services {
-		if len(missing(s.Refs, before)) > 0 {
-			fresh = append(fresh, s)
-		}
-	}
+	fresh := added(before, now)
 	if len(fresh) == 0 {
 		return nil
 	}
@@ -134,6 +132,25 @@ func (r *reloader) loadNew(ctx context.Context, before, now *workspace) error {
 		}
 	})
 	return nil
+}
+
+// added returns the services that something refers to only now, or by another account or tag.
+func added(before, now *workspace) []images.Service {
+	return slices.DeleteFunc(slices.Clone(now.found.Services), func(s images.Service) bool { return len(missing(s.Refs, before)) == 0 })
+}
+
+// mends reports whether files may take away the cause for which the last change of launch files and charts was refused:
+// they go into a service that would come with it, which no other rule knows of.
+func (r *reloader) mends(ctx context.Context, files []string) bool {
+	if r.tried == nil {
+		return false
+	}
+	fresh := added(r.bring.workspace, r.tried)
+	if len(fresh) == 0 {
+		return false
+	}
+	dependents, err := images.NewDependents(ctx, r.dir, fresh)
+	return err != nil || len(dependents.Affected(files)) > 0 // what can't be told is tried
 }
 
 // unload takes those names of images from the nodes that only one of two states of the workspace refers to: each node's own,

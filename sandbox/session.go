@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -337,7 +338,7 @@ func (s *session) Await(ctx context.Context, req *control.AwaitRequest) (*contro
 	}
 	// Only now: a service that was just made is known once its chart is in.
 	if err := r.known(req.Service); err != nil {
-		return nil, failed(err)
+		return nil, failed(cmp.Or(r.problem(workspaceItself), err)) // the charts that bring it may have been refused
 	}
 	return &control.AwaitReply{}, failed(r.problem(req.Service))
 }

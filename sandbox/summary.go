@@ -41,6 +41,29 @@ func (b *bringUp) summary() (Summary, error) {
 	return sum, nil
 }
 
+// leave has reloads go on after a bring-up that failed, if the one before it came through: with what this one has deployed,
+// or with what was there before. In between, where images are on the nodes that the Pods don't run, only another bring-up
+// can tell what runs, and reloads are refused until then.
+func (b *bringUp) leave(before *reloader) {
+	if before == nil {
+		return
+	}
+	s := b.session
+	if b.deployed {
+		s.keepReady(b)
+	} else if b.client != nil {
+		before.bring.client = b.client // the cluster may have been made anew
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case b.deployed:
+		s.holds.reloader = newReloader(b)
+	case b.started || b.loaded && b.built != nil || b.record.Workspace != before.dir:
+		s.holds.reloader = nil
+	}
+}
+
 // Failed returns an error when the scenario didn't pass.
 func (s *Summary) Failed() error {
 	if s.Scenario != nil && !s.Scenario.Passed {
