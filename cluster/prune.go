@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -52,16 +53,8 @@ func (c *Client) Prune(ctx context.Context, objects []Object) ([]string, error) 
 
 // wanted returns the places of what stays, by place.key.
 func (c *Client) wanted(objects []Object) (map[string]bool, error) {
-	own, err := policies("")
-	if err != nil {
-		return nil, err
-	}
-	all := slices.Clone(objects)
-	for _, u := range own {
-		all = append(all, Object{Unstructured: u})
-	}
 	wanted := map[string]bool{}
-	for _, o := range all {
+	for _, o := range objects {
 		p, err := c.place(o)
 		if meta.IsNoMatchError(err) {
 			continue // of a kind that the cluster doesn't have
@@ -106,7 +99,7 @@ func (c *Client) pruneKind(ctx context.Context, resource schema.GroupVersionReso
 	for i := range list.Items {
 		o := Object{Unstructured: &list.Items[i]}
 		p := place{resource, o.GetNamespace()}
-		if wanted[p.key(o.GetName())] || !appliedByUs(o) || o.GetDeletionTimestamp() != nil || o.GetAnnotations()["helm.sh/resource-policy"] == "keep" {
+		if wanted[p.key(o.GetName())] || !appliedByUs(o) || isPolicy(o) || o.GetDeletionTimestamp() != nil || o.GetAnnotations()["helm.sh/resource-policy"] == "keep" {
 			continue
 		}
 		err := c.at(p).Delete(ctx, o.GetName(), metav1.DeleteOptions{PropagationPolicy: &background})
@@ -117,6 +110,11 @@ func (c *Client) pruneKind(ctx context.Context, resource schema.GroupVersionReso
 		gone = append(gone, o.ID())
 	}
 	return gone, errors.Join(errs...)
+}
+
+// isPolicy tells the sandbox's own admission policies and their bindings, which come and go by other rules.
+func isPolicy(o Object) bool {
+	return o.GroupVersionKind().Group == "admissionregistration.k8s.io" && strings.HasSuffix(o.GetName(), ".dynsandbox.dev")
 }
 
 // appliedByUs tells what was applied from what controllers made of it, which may carry its labels: the EndpointSlices of a

@@ -28,6 +28,10 @@ func TestPrune(t *testing.T) {
 	if _, err := clientOf(t, api).Apply(t.Context(), before); err != nil {
 		t.Fatal(err)
 	}
+	own := applied("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", "", "mounts.dynsandbox.dev", nil)
+	if !isPolicy(own) {
+		t.Error("the sandbox's own policies are removed")
+	}
 	// A controller's copies the labels of what it was made for.
 	foreign := applied("v1", "ConfigMap", "uva", "copied", nil)
 	foreign.SetLabels(map[string]string{engine.LabelSandbox: "example"})
