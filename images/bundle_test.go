@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -111,14 +110,7 @@ func (e *imageStore) load(w http.ResponseWriter, r *http.Request) {
 func newImageStore(t *testing.T) (*imageStore, client.APIClient) {
 	t.Helper()
 	e := &imageStore{t: t, images: map[string]v1.Image{}}
-	server := httptest.NewServer(e)
-	t.Cleanup(server.Close)
-	c, err := client.NewClientWithOpts(client.WithHost("tcp://"+server.Listener.Addr().String()), client.WithVersion("1.41"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return e, c
+	return e, engineClient(t, e)
 }
 
 // The images of the tests' bundle, and a file of each kind.

@@ -68,28 +68,21 @@ func saveImage(ctx context.Context, docker client.APIClient, dir, id string) (co
 func splitImage(ctx context.Context, stream io.Reader, dir string, wanted map[string]bool) ([]byte, error) {
 	small := map[string][]byte{}
 	var read int64
-	tr := tar.NewReader(stream)
-	for {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		var r io.Reader = countReads(ctx, tr, "read an image from the engine", &read, 0)
+	err := eachFile(stream, func(h *tar.Header, content io.Reader) (err error) {
+		var r io.Reader = countReads(ctx, content, "read an image from the engine", &read, 0)
 		if h.Size <= smallFile {
 			if small[h.Name], err = io.ReadAll(r); err != nil {
-				return nil, fmt.Errorf("%s: %w", h.Name, err)
+				return fmt.Errorf("%s: %w", h.Name, err)
 			}
 			r = bytes.NewReader(small[h.Name])
 		}
 		if err := keepLayer(r, dir, wanted); err != nil {
-			return nil, fmt.Errorf("%s: %w", h.Name, err)
+			return fmt.Errorf("%s: %w", h.Name, err)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	var table []dockerImage
 	if err := json.Unmarshal(small[dockerTable], &table); err != nil {

@@ -92,16 +92,21 @@ func (b *DockerfileBuilder) lackingBases(ctx context.Context, svc Service, path 
 	return lacks, dockerfile, err
 }
 
-func (b *DockerfileBuilder) lacks(ctx context.Context, services []Service) ([]Lack, error) {
+// lacksOfEach returns what services lack of which each is built by itself.
+func lacksOfEach(ctx context.Context, services []Service, one func(context.Context, Service) ([]Lack, error)) ([]Lack, error) {
 	var all []Lack
 	for _, svc := range services {
-		lacks, err := b.lacksOne(ctx, svc)
+		lacks, err := one(ctx, svc)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, lacks...)
 	}
 	return all, nil
+}
+
+func (b *DockerfileBuilder) lacks(ctx context.Context, services []Service) ([]Lack, error) {
+	return lacksOfEach(ctx, services, b.lacksOne)
 }
 
 // lacksOne returns what one service lacks. All bases are told; what steps fetch only when every base is there.
@@ -122,15 +127,7 @@ func (b *DockerfileBuilder) lacksOne(ctx context.Context, svc Service) ([]Lack, 
 }
 
 func (b *PythonBuilder) lacks(ctx context.Context, services []Service) ([]Lack, error) {
-	var all []Lack
-	for _, svc := range services {
-		lacks, err := b.lacksOne(ctx, svc)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, lacks...)
-	}
-	return all, nil
+	return lacksOfEach(ctx, services, b.lacksOne)
 }
 
 // lacksOne is as that of a [DockerfileBuilder]; a layer may do where the image is another.
