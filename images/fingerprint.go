@@ -92,18 +92,25 @@ func (s Sources) Fingerprint() string {
 // Changed returns the files that differ from an earlier state, made and removed ones too. It reports false when other
 // things than files differ as well: then every service may be built otherwise.
 func (s Sources) Changed(since Sources) (files []string, onlyFiles bool) {
-	for p, state := range s.files {
-		if since.files[p] != state {
+	return DifferingFiles(s.files, since.files), s.tools == since.tools
+}
+
+// DifferingFiles returns the files whose state is another than in since, or that are in one of the two only, sorted. Both
+// are by path.
+func DifferingFiles(now, since map[string]string) []string {
+	var files []string
+	for p, state := range now {
+		if since[p] != state {
 			files = append(files, p)
 		}
 	}
-	for p := range since.files {
-		if _, ok := s.files[p]; !ok {
+	for p := range since {
+		if _, ok := now[p]; !ok {
 			files = append(files, p)
 		}
 	}
 	slices.Sort(files)
-	return files, s.tools == since.tools
+	return files
 }
 
 // Fingerprint is that of a workspace's sources as they are now.

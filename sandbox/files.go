@@ -47,16 +47,7 @@ func readFileStates(workspace string) (s fileStates, err error) {
 // such as an editor's own: they differ for good.
 func (s fileStates) changed(workspace string, since fileStates) []string {
 	files, _ := s.sources.Changed(since.sources)
-	for f, state := range s.others {
-		if since.others[f] != state {
-			files = append(files, f)
-		}
-	}
-	for f := range since.others {
-		if _, ok := s.others[f]; !ok {
-			files = append(files, f)
-		}
-	}
+	files = append(files, images.DifferingFiles(s.others, since.others)...)
 	slices.Sort(files)
 	return slices.DeleteFunc(files, func(f string) bool { return watch.LeavesOut(workspace, f) })
 }
