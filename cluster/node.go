@@ -21,6 +21,8 @@ type Node interface {
 	// Exec runs argv in the node with stdin (nil: none), and returns what it wrote to standard output.
 	// When it fails or exits non-zero, the error is a *fault.Exec with the tail of its standard error.
 	Exec(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error)
+	// DialContainerd connects to the node's containerd.
+	DialContainerd(ctx context.Context) (net.Conn, error)
 }
 
 // containerNode runs commands in a container, through the engine's API.

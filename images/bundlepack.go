@@ -168,6 +168,9 @@ type countingReader struct {
 	reported int64
 }
 
+// progressStep is after how many bytes progress is reported: a screen can follow it.
+const progressStep = 4 << 20
+
 func countReads(ctx context.Context, r io.Reader, what string, done *int64, total int64) io.Reader {
 	return &countingReader{ctx: ctx, r: r, what: what, done: done, total: total, reported: *done}
 }
@@ -177,7 +180,7 @@ func (c *countingReader) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.r.Read(b)
-	if *c.done += int64(n); *c.done-c.reported >= meterStep {
+	if *c.done += int64(n); *c.done-c.reported >= progressStep {
 		c.reported = *c.done
 		progress.Report(c.ctx, progress.Update{What: c.what, Done: *c.done, Total: c.total, Unit: "bytes"})
 	}

@@ -100,12 +100,12 @@ func TestCommandLeavesALayout(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		node := newFakeNode()
-		if _, err := Load(t.Context(), node, map[name_]v1.Image{tagOf(t, "acc/x:main"): img}); err != nil {
+		node := newFakeNode(t)
+		if _, err := node.Load(t.Context(), map[name_]v1.Image{tagOf(t, "acc/x:main"): img}); err != nil {
 			t.Errorf("%s: load: %v", name, err)
 		}
 		for _, diffID := range cf.RootFS.DiffIDs {
-			if node.content[diffID.String()] == nil {
+			if !node.holds(t, diffID.String()) {
 				t.Errorf("%s: layer %s didn't arrive", name, diffID)
 			}
 		}

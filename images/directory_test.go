@@ -63,8 +63,8 @@ func link(kind byte, name, to string) tar.Header {
 
 var inApp = v1.Config{WorkingDir: "/srv/app"}
 
-// content returns what lies in a folder: of files the text, of links "-> target", of folders "/".
-func content(t *testing.T, dir string) map[string]string {
+// listing returns what lies in a folder: of files the text, of links "-> target", of folders "/".
+func listing(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
@@ -127,7 +127,7 @@ func TestDirectoryIsWhatTheLayersMake(t *testing.T) {
 	have := write(t, dir, imageWith(t, inApp, base, over), nil, "etcd")
 	want := map[string]string{"main.py": "2", "data": "/", "data/c.csv": "c", "lib": "a file now", "service": "-> /srv/app/main.py",
 		"tool": "tool", "again": "tool", "deep": "/", "deep/er": "/", "deep/er/x": "made with its folders", "etcd": "/"}
-	if got := content(t, dir); !maps.Equal(got, want) {
+	if got := listing(t, dir); !maps.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 
@@ -137,7 +137,7 @@ func TestDirectoryIsWhatTheLayersMake(t *testing.T) {
 	}
 	write(t, dir, imageWith(t, inApp, base), have, "etcd")
 	want = map[string]string{"main.py": "1", "old.py": "old", "data": "/", "data/a.csv": "a", "data/b.csv": "b", "lib": "/", "lib/x.py": "x", "etcd": "/"}
-	if got := content(t, dir); !maps.Equal(got, want) {
+	if got := listing(t, dir); !maps.Equal(got, want) {
 		t.Errorf("after another image: got  %v\nwant %v", got, want)
 	}
 }
@@ -176,10 +176,10 @@ func TestDirectoryWriteFollowsNoLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, dir, imageWith(t, inApp, []tar.Header{regular("srv/app/sub/x", "x")}), nil)
-	if got := content(t, outside); len(got) > 0 {
+	if got := listing(t, outside); len(got) > 0 {
 		t.Errorf("written through a link: %v", got)
 	}
-	if got := content(t, dir)["sub/x"]; got != "x" {
+	if got := listing(t, dir)["sub/x"]; got != "x" {
 		t.Errorf("in the folder: %q", got)
 	}
 }

@@ -150,7 +150,7 @@ func splitSaved(ctx context.Context, stream io.Reader, dir string, wanted map[st
 		if err := keepLayer(r, dir, wanted); err != nil {
 			return fmt.Errorf("%s: %w", h.Name, err)
 		}
-		if read += h.Size; h.Size >= meterStep {
+		if read += h.Size; h.Size >= progressStep {
 			progress.Report(ctx, progress.Update{What: "read the image from the engine", Done: read, Unit: "bytes"})
 		}
 		return nil

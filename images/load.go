@@ -2,9 +2,8 @@ package images
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -24,19 +23,53 @@ type Loaded struct {
 // Report is what a load did.
 type Report struct {
 	Images  []Loaded      `json:"images"`            // by reference
-	Bytes   int64         `json:"bytes"`             // content sent (to each node that lacked something), without the archive's own headers
+	Bytes   int64         `json:"bytes"`             // content sent, to each node that lacked something
 	Removed []string      `json:"removed,omitempty"` // IDs of images that no name stood for any more
 	Took    time.Duration `json:"took"`
 }
 
-// Load brings images onto a node under the given names, in one archive that holds only what the node lacks, and makes
-// sure that they can run. Of an image that the node has under its name nothing is sent. A name that stood for another
-// image moves, and when that was the image's last, its ID goes too, so that containerd collects it.
+// Load brings images onto a node: see [Nodes.Load].
+func (n *Node) Load(ctx context.Context, images map[name.Tag]v1.Image) (Report, error) {
+	return Nodes{"": n}.Load(ctx, images)
+}
+
+// Load brings images onto all nodes at the same time, under the given names, and makes sure that the kubelets find them. Only
+// what a node lacks is sent; it is read once, however many nodes there are, and is never in memory as a whole: the nodes
+// get the same at the pace of the slowest. Of an image that a node has under its name nothing is sent. A name that
+// stood for another image moves, and when that was the image's last, its ID goes too, so that containerd collects it.
 //
-// After an error no name of a broken image is left: a later load begins anew, and a Pod that asks for it fails
-// with a clear message. The layers that arrived are kept for a while by containerd, unnamed.
-func Load(ctx context.Context, node Node, images map[name.Tag]v1.Image) (Report, error) {
-	return LoadAll(ctx, Nodes{"": node}, images)
+// An image gets its name when all of it is there and unpacked: after an error no name stands for a broken one, and a name
+// that stood for another image does so still. A node that fails keeps the others from nothing; the error says which.
+func (n Nodes) Load(ctx context.Context, images map[name.Tag]v1.Image) (Report, error) {
+	began := time.Now()
+	ctx = inNamespace(ctx)
+	all, err := takeAllApart(images)
+	if err != nil {
+		return Report{}, err
+	}
+	loads := nodeLoads{}
+	for name, node := range n {
+		loads[name] = &nodeLoad{node: node}
+	}
+	defer loads.end(ctx)
+	loads.each(func(l *nodeLoad) error { return l.begin(ctx, all) })
+	r := loads.report(all)
+	loads.send(ctx, all, r.Bytes)
+	var mu sync.Mutex
+	loads.each(func(l *nodeLoad) error {
+		removed, err := l.finish(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		r.Removed = append(r.Removed, removed...)
+		return err
+	})
+	if err := loads.err(); err != nil {
+		return Report{}, err
+	}
+	slices.Sort(r.Removed)
+	r.Removed = slices.Compact(r.Removed) // several nodes had them
+	r.Took = time.Since(began)
+	return r, nil
 }
 
 // Normalised is a reference as containerd's CRI writes it: with the registry, and Docker Hub as docker.io
@@ -49,85 +82,70 @@ func Normalised(tag name.Tag) string {
 	return registry + "/" + tag.RepositoryStr() + ":" + tag.TagStr()
 }
 
-// plan is what a load has to send to nodes in certain states.
-type plan struct {
-	report Report
-	send   []named
-	blobs  []blob
+// nodeLoads are the parts of one load, by the names of the nodes.
+type nodeLoads map[string]*nodeLoad
+
+// each does something with all nodes that haven't failed, at the same time.
+func (l nodeLoads) each(do func(*nodeLoad) error) {
+	var wg sync.WaitGroup
+	for _, one := range l {
+		if one.err == nil {
+			wg.Go(func() { one.err = do(one) })
+		}
+	}
+	wg.Wait()
 }
 
-// makePlan plans one archive for nodes in these states: it holds what any of them lacks.
-func makePlan(all []named, states ...nodeState) plan {
-	var p plan
-	in := map[v1.Hash]bool{}
-	add := func(b blob) bool {
-		if in[b.digest] {
-			return false
-		}
-		in[b.digest] = true
-		p.blobs = append(p.blobs, b)
-		p.report.Bytes += b.size
-		return true
+// end ends all of them, those that failed too.
+func (l nodeLoads) end(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, one := range l {
+		wg.Go(func() { one.end(ctx) })
 	}
-	for _, n := range all {
-		l := Loaded{Ref: n.ref, Digest: n.parts.manifest.digest.String(), ConfigDigest: n.parts.config.digest.String()}
-		if !slices.ContainsFunc(states, func(s nodeState) bool { return s.names[n.ref] != l.Digest || !s.runs(n.parts) }) {
-			l.LayersPresent = len(n.parts.layers)
-			p.report.Images = append(p.report.Images, l)
-			continue
-		}
-		l.Sent = true
-		p.send = append(p.send, n)
-		add(n.parts.manifest)
-		add(n.parts.config)
-		for i, layer := range n.parts.layers {
-			switch {
-			case !slices.ContainsFunc(states, func(s nodeState) bool { return s.lacks(n.parts, i) }):
-				l.LayersPresent++
-			case add(layer):
-				l.LayersSent++
+	wg.Wait()
+}
+
+func (l nodeLoads) err() error {
+	errs := map[string]error{}
+	for name, one := range l {
+		errs[name] = one.err
+	}
+	return joinErrors(errs)
+}
+
+// report says what is to be sent.
+func (l nodeLoads) report(all []named) Report {
+	var r Report
+	counted := map[v1.Hash]bool{}
+	lacked := func(b blob) bool {
+		for _, one := range l {
+			if one.lacks[b.digest] {
+				return true
 			}
 		}
-		p.report.Images = append(p.report.Images, l)
+		return false
 	}
-	return p
-}
-
-// sendsMoreThan reports whether p has something to send that other had not.
-func (p plan) sendsMoreThan(other plan) bool {
-	return slices.ContainsFunc(p.blobs, func(b blob) bool {
-		return !slices.ContainsFunc(other.blobs, func(o blob) bool { return o.digest == b.digest })
-	})
-}
-
-// settle makes sure of what an import left on a node, and returns the names of old images that it removed.
-func (p plan) settle(ctx context.Context, node Node, imported error) (removed []string, err error) {
-	if imported != nil {
-		return nil, errors.Join(imported, unnameBroken(ctx, node, p.send))
-	}
-	after, err := readNodeState(ctx, node)
-	if err == nil {
-		err = verify(after, p.send)
-	}
-	if err != nil {
-		return nil, errors.Join(err, unnameBroken(ctx, node, p.send))
-	}
-	if removed, err = unnameOld(ctx, node, after); err != nil {
-		return nil, nil // what was loaded runs all the same, and the next load tries again
-	}
-	return removed, nil
-}
-
-// verify checks that every image is on the node under its name, whole and unpacked: an import that returned no error
-// is no proof of it.
-func verify(s nodeState, images []named) error {
-	var errs []error
-	for _, n := range images {
-		if got := s.names[n.ref]; got != n.parts.manifest.digest.String() {
-			errs = append(errs, fmt.Errorf("load %s: the node has %q under this name afterwards, not %s", n.ref, got, n.parts.manifest.digest))
-		} else if !s.runs(n.parts) {
-			errs = append(errs, fmt.Errorf("load %s: it is incomplete on the node", n.ref))
+	for _, img := range all {
+		now := Loaded{Ref: img.ref, Digest: img.parts.manifest.digest.String(), ConfigDigest: img.parts.config.digest.String()}
+		for _, one := range l {
+			now.Sent = now.Sent || one.wants(img)
 		}
+		for _, b := range img.parts.contents() {
+			if lacked(b) && !counted[b.digest] {
+				r.Bytes += b.size
+			}
+		}
+		for _, b := range img.parts.layers {
+			switch {
+			case !lacked(b):
+				now.LayersPresent++
+			case !counted[b.digest]:
+				now.LayersSent++
+			}
+			counted[b.digest] = true
+		}
+		counted[img.parts.config.digest], counted[img.parts.manifest.digest] = true, true
+		r.Images = append(r.Images, now)
 	}
-	return errors.Join(errs...)
+	return r
 }

@@ -3,125 +3,111 @@ package images
 import (
 	"context"
 	"fmt"
-	"io"
-	"strings"
+	"net"
+	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/opencontainers/image-spec/identity"
-
-	"github.com/opencontainers/go-digest"
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/defaults"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/errdefs"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// Node runs commands on a machine with containerd, as the user root. It is the only way by which this package
-// reaches a cluster.
-type Node interface {
-	// Exec runs argv with stdin (nil: none) and returns its standard output. It must return an error when the
-	// command exits non-zero, or when stdin could not be read to its end.
-	Exec(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error)
+// Node is the containerd of a machine, from which the kubelet there makes containers.
+type Node struct {
+	containerd *containerd.Client
+	kubelet    cri.ImageServiceClient // the interface of the same containerd by which the kubelet asks for images
+	conn       *grpc.ClientConn
 }
+
+// NewNode returns the node to whose containerd dial connects. It connects when it is first asked something; the connection
+// stays, and when it has ended, as after the machine's restart, the next question makes a new one.
+func NewNode(dial func(ctx context.Context) (net.Conn, error)) *Node {
+	conn, err := grpc.NewClient("passthrough:///containerd",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, MaxDelay: time.Second},
+			MinConnectTimeout: 20 * time.Second,
+		}),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(defaults.DefaultMaxRecvMsgSize), grpc.MaxCallSendMsgSize(defaults.DefaultMaxSendMsgSize)))
+	if err != nil {
+		panic(err) // the options are right or wrong, whatever the machine
+	}
+	client, err := containerd.NewWithConn(conn)
+	if err != nil {
+		panic(err)
+	}
+	return &Node{client, cri.NewImageServiceClient(conn), conn}
+}
+
+// Close ends the connection. A node that is closed can't be asked any more.
+func (n *Node) Close() error { return n.conn.Close() }
 
 // snapshotter is where kind's containerd unpacks images, and where the kubelet's containers are made from.
 const snapshotter = "overlayfs"
 
-// namespace is the kubelet's, in containerd.
-const namespace = "k8s.io"
+// inNamespace returns a context for what is the kubelet's in containerd.
+func inNamespace(ctx context.Context) context.Context { return namespaces.WithNamespace(ctx, "k8s.io") }
 
-// nodeState is what a node's containerd has.
-type nodeState struct {
-	content   map[string]bool   // digests of blobs
-	snapshots map[string]bool   // chain IDs of unpacked layers
-	names     map[string]string // manifest digests, by normalised reference
-	used      map[string]bool   // names of images, as containers were made of them
-
-	unreliable bool // content and snapshots may be gone before they are used
-}
-
-// stateScript prints everything that a nodeState is made of, with one round trip. A ctr takes longer to start than to ask:
-// they run side by side.
-var stateScript = strings.NewReplacer("NS", namespace, "SN", snapshotter).Replace(`set -e
-d=$(mktemp -d)
-trap 'rm -rf "$d"' EXIT
-ctr -n NS content ls -q >"$d/content" & content=$!
-ctr -n NS snapshots --snapshotter SN ls >"$d/snapshots" & snapshots=$!
-ctr -n NS containers ls >"$d/containers" & containers=$!
-ctr -n NS images ls >"$d/images" & images=$!
-for p in $content $snapshots $containers $images; do wait $p; done
-for s in content snapshots containers images; do echo "== $s"; cat "$d/$s"; done`)
-
-func readNodeState(ctx context.Context, node Node) (nodeState, error) {
-	out, err := node.Exec(ctx, nil, "sh", "-c", stateScript)
-	if err != nil {
-		return nodeState{}, fmt.Errorf("ask the node which images it has: %w", err)
-	}
-	return parseNodeState(string(out))
-}
-
-func parseNodeState(out string) (nodeState, error) {
-	s := nodeState{content: map[string]bool{}, snapshots: map[string]bool{}, names: map[string]string{}, used: map[string]bool{}}
-	section := ""
-	for line := range strings.Lines(out) {
-		f := strings.Fields(line)
-		if len(f) == 0 {
-			continue
-		}
-		if f[0] == "==" && len(f) == 2 {
-			section = f[1]
-			continue
-		}
-		switch section {
-		case "content":
-			s.content[f[0]] = true
-		case "snapshots":
-			if f[len(f)-1] == "Committed" { // others are containers' own, or half unpacked
-				s.snapshots[f[0]] = true
-			}
-		case "containers":
-			if len(f) >= 2 {
-				s.used[f[1]] = true
-			}
-		case "images":
-			if len(f) >= 3 && f[0] != "REF" {
-				s.names[f[0]] = f[2]
-			}
-		default:
-			return s, fmt.Errorf("ask the node which images it has: unexpected output %q", strings.TrimSpace(line))
-		}
-	}
-	return s, nil
-}
-
-// runs reports whether the node can make a container of an image: its manifest and configuration are there, and all
-// its layers are unpacked. The layers' blobs are not needed for that.
-func (s nodeState) runs(p parts) bool {
-	return s.content[p.manifest.digest.String()] && s.content[p.config.digest.String()] &&
-		(len(p.chains) == 0 || s.snapshots[p.chains[len(p.chains)-1]])
-}
-
-// lacks reports whether the node needs the content of layer i: neither it nor what it unpacks to is there.
-func (s nodeState) lacks(p parts, i int) bool {
-	return s.unreliable || !s.content[p.layers[i].digest.String()] && !s.snapshots[p.chains[i]]
-}
-
-// chainIDs returns, for each layer, the name of the snapshot that it and those below it unpack to.
-func chainIDs(diffIDs []v1.Hash) []string {
-	ids := make([]digest.Digest, len(diffIDs))
-	for i, d := range diffIDs {
-		ids[i] = digest.Digest(d.String())
-	}
-	chains := make([]string, len(ids))
-	for i, c := range identity.ChainIDs(ids) {
-		chains[i] = c.String()
-	}
-	return chains
-}
-
-// NodeImages returns the manifest digests of the images on a node, by normalised reference
-// ("docker.io/dynamos1/agent:main"). It asks for the names alone: a check that a sandbox makes each time that it resumes.
-func NodeImages(ctx context.Context, node Node) (map[string]string, error) {
-	out, err := node.Exec(ctx, nil, "ctr", "-n", namespace, "images", "ls")
+// Images returns the manifest digests of the images on a node, by normalised reference
+// ("docker.io/dynamos1/agent:main").
+func (n *Node) Images(ctx context.Context) (map[string]string, error) {
+	list, err := n.containerd.ImageService().List(inNamespace(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("ask the node which images it has: %w", err)
 	}
-	s, err := parseNodeState("== images\n" + string(out))
-	return s.names, err
+	names := map[string]string{}
+	for _, img := range list {
+		names[img.Name] = img.Target.Digest.String()
+	}
+	return names, nil
+}
+
+// has reports whether the node has an image under its name, whole and unpacked.
+func (n *Node) has(ctx context.Context, img named) (bool, error) {
+	got, err := n.containerd.ImageService().Get(ctx, img.ref)
+	if ok, err := found(err); !ok {
+		return false, err
+	}
+	if got.Target.Digest != img.parts.manifest.id() {
+		return false, nil
+	}
+	// The layers' content is not needed to make a container, what they unpack to is.
+	for _, b := range []blob{img.parts.manifest, img.parts.config} {
+		if ok, err := n.hasContent(ctx, b); !ok {
+			return false, err
+		}
+	}
+	if len(img.parts.chains) == 0 {
+		return true, nil
+	}
+	return n.hasSnapshot(ctx, img.parts.chains[len(img.parts.chains)-1])
+}
+
+func (n *Node) hasContent(ctx context.Context, b blob) (bool, error) {
+	_, err := n.containerd.ContentStore().Info(ctx, b.id())
+	return found(err)
+}
+
+// hasSnapshot reports whether a layer and all below it are unpacked.
+func (n *Node) hasSnapshot(ctx context.Context, chain string) (bool, error) {
+	info, err := n.containerd.SnapshotService(snapshotter).Stat(ctx, chain)
+	if ok, err := found(err); !ok {
+		return false, err
+	}
+	return info.Kind == snapshots.KindCommitted, nil
+}
+
+// found tells that something isn't there from that it couldn't be found out.
+func found(err error) (bool, error) {
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -142,7 +142,7 @@ func (b *bringUp) load(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	report, err := images.LoadAll(ctx, b.session.nodes(), b.built)
+	report, err := b.session.nodes().Load(ctx, b.built)
 	if err != nil {
 		return "", err
 	}

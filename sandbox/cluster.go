@@ -40,13 +40,29 @@ func (s *session) cluster(network cluster.Network, nodeImage, kubernetes string,
 	return c, nil
 }
 
-// nodes returns the nodes of the sandbox's cluster, as those into which images are loaded.
+// nodes returns the nodes of the sandbox's cluster, as those into which images are loaded. The session is connected to each
+// once, whatever happens to the cluster.
 func (s *session) nodes() images.Nodes {
+	s.connected.Lock()
+	defer s.connected.Unlock()
 	nodes := images.Nodes{}
 	for name, n := range cluster.StandingNodes(s.docker, s.state.Name, s.state.Dir) {
-		nodes[name] = n
+		if s.nodesByName[name] == nil {
+			s.nodesByName[name] = images.NewNode(n.DialContainerd)
+		}
+		nodes[name] = s.nodesByName[name]
 	}
 	return nodes
+}
+
+// disconnect ends the connections to all nodes.
+func (s *session) disconnect() (err error) {
+	s.connected.Lock()
+	defer s.connected.Unlock()
+	for _, n := range s.nodesByName {
+		err = errors.Join(err, n.Close())
+	}
+	return err
 }
 
 // clusterRuns is the check of the phase "cluster".

@@ -132,7 +132,7 @@ func (r *reloader) follow(ctx context.Context, nodes images.Nodes, built []image
 	if len(built) == 0 {
 		return
 	}
-	if _, err := images.LoadAll(ctx, nodes, images.Tagged(built)); err != nil {
+	if _, err := nodes.Load(ctx, images.Tagged(built)); err != nil {
 		r.remember(func(rec *Record) {
 			rec.Images = orMade(rec.Images)
 			for _, l := range loadedAs(built) {

@@ -28,10 +28,10 @@ func (b *bringUp) ensureMounts(ctx context.Context) error {
 		return err
 	}
 	b.mounts = b.session.mounts().of(b.workspace)
-	if err := b.session.nodes().Each(ctx, func(ctx context.Context, node images.Node) error {
-		return cluster.CheckMounts(ctx, node, b.mounts)
-	}); err != nil {
-		return err
+	for _, node := range cluster.StandingNodes(b.session.docker, b.session.state.Name, b.session.state.Dir) {
+		if err := cluster.CheckMounts(ctx, node, b.mounts); err != nil {
+			return err
+		}
 	}
 	return b.client.SetMounts(ctx, b.mounts)
 }

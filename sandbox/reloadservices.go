@@ -110,7 +110,7 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 			o.begin(rec)
 		}
 	})
-	report, err := images.LoadAll(ctx, nodes, images.Tagged(built))
+	report, err := nodes.Load(ctx, images.Tagged(built))
 	if err != nil {
 		for _, o := range rolls {
 			r.refuse(errors.Join(err, o.undo(ctx)), names(o.built)...)

@@ -121,7 +121,7 @@ func (r *reloader) loadNew(ctx context.Context, before, now *workspace) error {
 		built[i].Service.Refs = missing(built[i].Service.Refs, before)
 	}
 	r.remember(func(rec *Record) { rec.Sources = "" })
-	report, err := images.LoadAll(ctx, r.session.nodes(), images.Tagged(built))
+	report, err := r.session.nodes().Load(ctx, images.Tagged(built))
 	if err != nil {
 		return err
 	}
@@ -173,14 +173,7 @@ func (r *reloader) unload(ctx context.Context, only, not *workspace) error {
 	})
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
 	defer cancel()
-	return r.session.nodes().Each(ctx, func(ctx context.Context, node images.Node) error {
-		have, err := images.NodeImages(ctx, node)
-		if err != nil {
-			return err
-		}
-		there := slices.DeleteFunc(slices.Clone(gone), func(ref string) bool { return have[ref] == "" })
-		return images.Untag(ctx, node, there...)
-	})
+	return r.session.nodes().Each(ctx, func(ctx context.Context, node *images.Node) error { return node.Untag(ctx, gone...) })
 }
 
 // missing returns those of the references that none of a workspace's services has.

@@ -56,8 +56,8 @@ func (r *reloader) forgetOld(ctx context.Context, nodes images.Nodes) {
 				used[normalised(c.Image)] = true
 			}
 		}
-		return nodes.Each(ctx, func(ctx context.Context, node images.Node) error {
-			have, err := images.NodeImages(ctx, node)
+		return nodes.Each(ctx, func(ctx context.Context, node *images.Node) error {
+			have, err := node.Images(ctx)
 			if err != nil {
 				return err
 			}
@@ -67,7 +67,7 @@ func (r *reloader) forgetOld(ctx context.Context, nodes images.Nodes) {
 					gone = append(gone, ref)
 				}
 			}
-			return images.Untag(ctx, node, gone...)
+			return node.Untag(ctx, gone...)
 		})
 	}()
 	if err != nil && !errors.Is(err, context.Canceled) {

@@ -42,6 +42,9 @@ type session struct {
 
 	dialer atomic.Pointer[cluster.Client] // how the entry reaches the cluster that runs now
 
+	connected   sync.Mutex
+	nodesByName images.Nodes // those that were connected to
+
 	directories images.DirectoryReader // of what is mounted
 
 	work    sync.Mutex   // held by who changes the platform: a bring-up, a reload
@@ -103,7 +106,7 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s := &session{state: st, docker: docker, log: log, stop: stop, program: running, base: ctx, events: newFeed(nil)}
+	s := &session{state: st, docker: docker, log: log, stop: stop, program: running, base: ctx, events: newFeed(nil), nodesByName: images.Nodes{}}
 	server := grpc.NewServer()
 	control.RegisterControlServer(server, s)
 	served := make(chan error, 1)
@@ -131,7 +134,7 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 	defer s.mu.Unlock()
 	closeErr := s.holds.close()
 	log.Info("session ends", "sandbox", st.Name)
-	return errors.Join(err, closeErr)
+	return errors.Join(err, closeErr, s.disconnect())
 }
 
 // goodbye is how long clients have to take what was on its way to them when the session ends.

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/docker/docker/client"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/internal/engine"
 	"github.com/dynsandbox/dynsandbox/sandbox"
 )
@@ -33,6 +36,8 @@ type bench struct {
 	isUp      bool
 	state     sandbox.State
 	docker    *client.Client
+	node      *images.Node // the sandbox's, as a session is connected to it
+	sent      atomic.Int64 // bytes that went to it
 }
 
 // newBench finds the programs and makes the copy of the workspace. It must be run in the repository's root.
@@ -66,6 +71,10 @@ func newBench(ctx context.Context, keep bool) (*bench, error) {
 	if b.docker, err = engine.Connect(ctx); err != nil {
 		return nil, err
 	}
+	b.node = images.NewNode(func(ctx context.Context) (net.Conn, error) {
+		conn, err := b.machine().DialContainerd(ctx)
+		return countedConn{conn, &b.sent}, err
+	})
 	if !keep {
 		if err := b.purge(ctx); err != nil {
 			return nil, fmt.Errorf("remove what an earlier run left: %w", err)
@@ -83,12 +92,24 @@ func (b *bench) close(ctx context.Context) error {
 	if !b.keep {
 		err = errors.Join(b.purge(ctx), os.RemoveAll(os.Getenv("XDG_STATE_HOME")), os.RemoveAll(b.workspace))
 	}
-	return errors.Join(err, os.RemoveAll(b.scratch), b.docker.Close())
+	return errors.Join(err, os.RemoveAll(b.scratch), b.node.Close(), b.docker.Close())
 }
 
-// node is the sandbox's node.
-func (b *bench) node() cluster.Node {
+// machine is the sandbox's node, to run commands in.
+func (b *bench) machine() cluster.Node {
 	return cluster.NewNode(b.docker, cluster.NodeName(sandboxName))
+}
+
+// countedConn counts what is written.
+type countedConn struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (c countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.n.Add(int64(n))
+	return n, err
 }
 
 // ready makes sure that the sandbox runs and its scenario has passed.

@@ -11,9 +11,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
-
-	"github.com/dynsandbox/dynsandbox/cluster"
-	"github.com/dynsandbox/dynsandbox/images"
 )
 
 // The names are nobody's: the one on the node that we load to, and those of the peer, in the engine too.
@@ -43,7 +40,7 @@ func loads(ctx context.Context, b *bench, n int) (s samples, err error) {
 			return s, err
 		}
 		ours, err := timed(func() error {
-			_, err := images.Load(ctx, b.node(), map[name.Tag]v1.Image{ourBig: img})
+			_, err := b.node.Load(ctx, map[name.Tag]v1.Image{ourBig: img})
 			return err
 		})
 		if err != nil {
@@ -67,7 +64,7 @@ func loads(ctx context.Context, b *bench, n int) (s samples, err error) {
 	return s, nil
 }
 
-// bytesSent compares what goes through the pipe into the node, archive and all, with the changed layer's tar.
+// bytesSent compares what goes through the connection to the node, questions and all, with the changed layer's tar.
 func bytesSent(ctx context.Context, b *bench, n int) (s samples, err error) {
 	base, err := b.loadedBase(ctx)
 	if err != nil {
@@ -86,11 +83,11 @@ func bytesSent(ctx context.Context, b *bench, n int) (s samples, err error) {
 		if err != nil {
 			return s, err
 		}
-		counted := &countingNode{Node: b.node()}
-		if _, err := images.Load(ctx, counted, map[name.Tag]v1.Image{ourBig: img}); err != nil {
+		before := b.sent.Load()
+		if _, err := b.node.Load(ctx, map[name.Tag]v1.Image{ourBig: img}); err != nil {
 			return s, err
 		}
-		s.ours, s.peer = append(s.ours, float64(counted.sent)/1e6), append(s.peer, float64(size)/1e6)
+		s.ours, s.peer = append(s.ours, float64(b.sent.Load()-before)/1e6), append(s.peer, float64(size)/1e6)
 	}
 	return s, nil
 }
@@ -107,7 +104,7 @@ func (b *bench) loadedBase(ctx context.Context) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := images.Load(ctx, b.node(), map[name.Tag]v1.Image{bigBase: base}); err != nil {
+	if _, err := b.node.Load(ctx, map[name.Tag]v1.Image{bigBase: base}); err != nil {
 		return nil, err
 	}
 	b.big = base
@@ -123,24 +120,6 @@ func (b *bench) intoEngine(ctx context.Context, img v1.Image) error {
 		return fmt.Errorf("load the large image into the engine: %w", err)
 	}
 	return nil
-}
-
-// countingNode counts what is sent to a node.
-type countingNode struct {
-	cluster.Node
-	sent int64
-}
-
-func (n *countingNode) Exec(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error) {
-	if stdin != nil {
-		stdin = io.TeeReader(stdin, n)
-	}
-	return n.Node.Exec(ctx, stdin, argv...)
-}
-
-func (n *countingNode) Write(p []byte) (int, error) {
-	n.sent += int64(len(p))
-	return len(p), nil
 }
 
 func randomFile(path string, size int64) error {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-
-	"github.com/dynsandbox/dynsandbox/images"
 )
 
 // The Python service of the rows, which agents start in Jobs.
@@ -80,7 +78,7 @@ func (b *bench) comparePython(ctx context.Context, n int, peer func(context.Cont
 
 // nodeDigest is the manifest's digest of the Python service's image on the node.
 func (b *bench) nodeDigest(ctx context.Context) (string, error) {
-	have, err := images.NodeImages(ctx, b.node())
+	have, err := b.node.Images(ctx)
 	return have[pythonRef], err
 }
 
@@ -90,7 +88,7 @@ func (b *bench) nodeLayers(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := b.node().Exec(ctx, nil, "ctr", "-n", "k8s.io", "content", "get", digest)
+	raw, err := b.machine().Exec(ctx, nil, "ctr", "-n", "k8s.io", "content", "get", digest)
 	if err != nil {
 		return nil, err
 	}

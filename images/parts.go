@@ -1,18 +1,22 @@
 package images
 
 import (
-	"archive/tar"
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"io"
-	"time"
+	"slices"
+	"strconv"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/identity"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// blob is one file of an OCI layout. open may be called once for each archive that it is put into.
+// blob is one piece of an image's content. open may be called once for each load.
 type blob struct {
 	digest v1.Hash
 	size   int64
@@ -86,56 +90,54 @@ func bytesBlob(b []byte) (blob, error) {
 	return blob{digest, size, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}, err
 }
 
-// named is an image under a name, in an archive.
+// named is an image under a name.
 type named struct {
 	ref   string // normalised: "docker.io/dynamos1/agent:main"
 	parts parts
 }
 
-// annotationName is the one by which containerd names an image that it imports.
-const annotationName = "io.containerd.image.name"
+// takeAllApart takes images apart, in the order of their names.
+func takeAllApart(images map[name.Tag]v1.Image) ([]named, error) {
+	all := make([]named, 0, len(images))
+	for tag, img := range images {
+		p, err := takeApart(img)
+		if err != nil {
+			return nil, fmt.Errorf("read image %s: %w", tag, err)
+		}
+		all = append(all, named{Normalised(tag), p})
+	}
+	slices.SortFunc(all, func(a, b named) int { return cmp.Compare(a.ref, b.ref) })
+	return all, nil
+}
 
-// writeArchive writes an OCI archive with images, and of their layers those in blobs, each once. Layers are copied
-// from their readers: the archive is never in memory.
-func writeArchive(w io.Writer, images []named, blobs []blob) error {
-	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
-	for _, n := range images {
-		index.Manifests = append(index.Manifests, v1.Descriptor{
-			MediaType: n.parts.mediaType, Digest: n.parts.manifest.digest, Size: n.parts.manifest.size,
-			Platform: &n.parts.platform, Annotations: map[string]string{annotationName: n.ref},
-		})
+// descriptor is the image as containerd names it.
+func (p parts) descriptor() ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: string(p.mediaType), Digest: p.manifest.id(), Size: p.manifest.size}
+}
+
+// contents returns all that an image consists of, in the order in which it is sent.
+func (p parts) contents() []blob { return append(slices.Clone(p.layers), p.config, p.manifest) }
+
+// children are the labels by which containerd keeps what an image consists of for as long as its manifest.
+func (p parts) children() map[string]string {
+	labels := map[string]string{"containerd.io/gc.ref.content.config": p.config.id().String()}
+	for i, l := range p.layers {
+		labels["containerd.io/gc.ref.content.l."+strconv.Itoa(i)] = l.id().String()
 	}
-	raw, err := json.Marshal(index)
-	if err != nil {
-		return err
+	return labels
+}
+
+func (b blob) id() digest.Digest { return digest.Digest(b.digest.String()) }
+
+// chainIDs returns, for each layer, the name of the snapshot that it and those below it unpack to.
+func chainIDs(diffIDs []v1.Hash) []string {
+	ids := make([]digest.Digest, len(diffIDs))
+	for i, d := range diffIDs {
+		ids[i] = digest.Digest(d.String())
 	}
-	tw := tar.NewWriter(w)
-	put := func(name string, size int64, r io.Reader) error {
-		// containerd keeps no times; a fixed one makes equal archives equal.
-		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: size, ModTime: time.Unix(0, 0)}); err != nil {
-			return err
-		}
-		_, err := io.Copy(tw, r)
-		return err
+	chains := make([]string, len(ids))
+	for i, c := range identity.ChainIDs(ids) {
+		chains[i] = c.String()
 	}
-	for _, file := range []struct {
-		name    string
-		content []byte
-	}{{"oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)}, {"index.json", raw}} {
-		if err := put(file.name, int64(len(file.content)), bytes.NewReader(file.content)); err != nil {
-			return err
-		}
-	}
-	for _, b := range blobs {
-		r, err := b.open()
-		if err != nil {
-			return fmt.Errorf("read blob %s: %w", b.digest, err)
-		}
-		err = put("blobs/sha256/"+b.digest.Hex, b.size, r)
-		r.Close()
-		if err != nil {
-			return fmt.Errorf("write blob %s: %w", b.digest, err)
-		}
-	}
-	return tw.Close()
+	return chains
 }
