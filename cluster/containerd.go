@@ -18,7 +18,8 @@ import (
 // relay connects its standard input and output to containerd's socket in a node. Perl is what every image of a node has:
 // Debian needs it to install packages. When either side ends, so does the other, and the relay.
 const relay = `use Socket;
-socket(my $s, PF_UNIX, SOCK_STREAM, 0) && connect($s, sockaddr_un($ARGV[0])) or die "connect to containerd: $!\n";
+socket my $s, PF_UNIX, SOCK_STREAM, 0 or die "socket: $!\n";
+connect $s, sockaddr_un($ARGV[0]) or die "connect to containerd: $!\n";
 sub pump { my ($from, $to) = @_; my $n;
   while ($n = sysread $from, my $buf, 1 << 18) { for (my $done = 0; $done < $n; ) { $done += syswrite($to, $buf, $n - $done, $done) || return } } }
 my $up = $$; my $down = fork; defined $down or die "fork: $!\n";

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -25,34 +26,32 @@ import (
 )
 
 // What goes wrong between an image and a node's containerd must leave no name behind that passes for an image, and must
-// not keep the next load from working. The unit tests of images have more cases, on a fake that can't know what
-// containerd really does.
+// not keep the next load from working. The unit tests of images have more cases, with containerd's stores but not with
+// containerd.
 func TestLoadFailures(t *testing.T) {
-	docker, err := engine.Connect(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer docker.Close()
-	testLoadFailures(t, cluster.NewNode(docker, cluster.NodeName(sandboxName)))
-}
-
-func testLoadFailures(t *testing.T, node images.Node) {
+	node := connect(t)
 	broken := errors.New("the disk of this machine is broken")
 	for title, tc := range map[string]struct {
-		node images.Node
-		img  func(base, app v1.Layer) v1.Image
-		want string // in the error
+		breaks func(t *testing.T, node loadNode) (mend func())
+		img    func(base, app v1.Layer) v1.Image
+		want   string // in the error
 	}{
-		"the stream breaks off at this end": {node, func(base, app v1.Layer) v1.Image {
+		"the stream breaks off at this end": {nil, func(base, app v1.Layer) v1.Image {
 			return imageOf(t, runtime.GOARCH, base, breakingLayer{app, broken})
 		}, broken.Error()},
-		"the node can't take all of it": {fullNode{node}, func(base, app v1.Layer) v1.Image { return imageOf(t, runtime.GOARCH, base, app) }, "failed to ingest"},
-		"another platform":              {node, func(base, app v1.Layer) v1.Image { return imageOf(t, "s390x", base, app) }, "linux/s390x"},
+		"the node's disk is full": {fullDisk, func(base, app v1.Layer) v1.Image { return imageOf(t, runtime.GOARCH, base, app) }, "no space left on device"},
+		"another platform":        {nil, func(base, app v1.Layer) v1.Image { return imageOf(t, "s390x", base, app) }, "linux/s390x"},
+		"a layer is no archive":   {nil, func(base, app v1.Layer) v1.Image { return imageOf(t, runtime.GOARCH, base, noArchive()) }, "unpack"},
 	} {
 		tag := tagFor(t, title)
 		t.Cleanup(func() { untag(t, node, tag) })
-		base, app := randomLayer(t), randomLayer(t) // of no other case: what arrived stays for a while, unnamed
-		_, err := images.Load(t.Context(), tc.node, map[name.Tag]v1.Image{tag: tc.img(base, app)})
+		base, app := randomLayer(t), randomLayer(t)
+		mend := func() {}
+		if tc.breaks != nil {
+			mend = tc.breaks(t, node)
+		}
+		_, err := node.Load(t.Context(), map[name.Tag]v1.Image{tag: tc.img(base, app)})
+		mend()
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got error %v, want one with %q", title, err, tc.want)
 		}
@@ -64,54 +63,54 @@ func testLoadFailures(t *testing.T, node images.Node) {
 	}
 }
 
-// Between the question what the node has and the import, containerd collects a layer that nothing names any more.
-func TestLoadAfterCollection(t *testing.T) {
-	docker, err := engine.Connect(t.Context())
-	if err != nil {
+// fullDisk has containerd write what arrives to a disk of less than one layer.
+func fullDisk(t *testing.T, node loadNode) (mend func()) {
+	t.Helper()
+	const ingest = "/var/lib/containerd/io.containerd.content.v1.content/ingest"
+	if _, err := node.Exec(t.Context(), nil, "mount", "-t", "tmpfs", "-o", "size=64k", "full", ingest); err != nil {
 		t.Fatal(err)
 	}
-	defer docker.Close()
-	testLoadAfterCollection(t, cluster.NewNode(docker, cluster.NodeName(sandboxName)))
+	return func() {
+		if _, err := node.Exec(context.WithoutCancel(t.Context()), nil, "umount", "-l", ingest); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
-func testLoadAfterCollection(t *testing.T, node images.Node) {
-	base, app := randomLayer(t), randomLayer(t)
-	old, tag := tagFor(t, "collected"), tagFor(t, "collection")
-	t.Cleanup(func() { untag(t, node, old, tag) })
-	load(t, node, "the image whose layers are collected", old, imageOf(t, runtime.GOARCH, base))
-	collected := false
-	forgetful := nodeFunc(func(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error) {
-		out, err := node.Exec(ctx, stdin, argv...)
-		if argv[0] == "sh" && !collected {
-			collected = true
-			id, idErr := imageOf(t, runtime.GOARCH, base).ConfigName()
-			if idErr != nil {
-				return nil, idErr
-			}
-			rm := append([]string{"ctr", "-n", "k8s.io", "images", "rm", "--sync"}, images.Normalised(old), id.String())
-			if _, err := node.Exec(ctx, nil, rm...); err != nil {
-				return nil, err
-			}
+// noArchive is a layer that can't be unpacked.
+func noArchive() v1.Layer {
+	return static.NewLayer(bytes.Repeat([]byte("no archive"), 1000), types.OCIUncompressedLayer)
+}
+
+// Layers that nothing names any more may be collected by containerd at any time: the node has them when the load begins.
+func TestLoadAfterCollection(t *testing.T) {
+	node := connect(t)
+	for range 5 {
+		base, app := randomLayer(t), randomLayer(t)
+		old, tag := tagFor(t, "collected"), tagFor(t, "collection")
+		t.Cleanup(func() { untag(t, node, old, tag) })
+		load(t, node, "the image whose layers are collected", old, imageOf(t, runtime.GOARCH, base))
+		id, err := imageOf(t, runtime.GOARCH, base).ConfigName()
+		if err != nil {
+			t.Fatal(err)
 		}
-		return out, err
-	})
-	load(t, forgetful, "a layer was collected meanwhile", tag, imageOf(t, runtime.GOARCH, base, app))
-	if !collected {
-		t.Error("nothing was collected")
+		collected := make(chan error)
+		go func() {
+			_, err := node.Exec(t.Context(), nil, "ctr", "-n", "k8s.io", "images", "rm", "--sync", images.Normalised(old), id.String())
+			collected <- err
+		}()
+		load(t, node, "a layer was collected meanwhile", tag, imageOf(t, runtime.GOARCH, base, app))
+		if err := <-collected; err != nil {
+			t.Error(err)
+		}
+		load(t, node, "the same once more", tag, imageOf(t, runtime.GOARCH, base, app))
+		untag(t, node, tag)
 	}
 }
 
 // What BuildKit leaves, with attestations and an image for another machine, compressed.
 func TestLoadOfAnIndexWithAttestations(t *testing.T) {
-	docker, err := engine.Connect(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer docker.Close()
-	testLoadOfAnIndexWithAttestations(t, cluster.NewNode(docker, cluster.NodeName(sandboxName)))
-}
-
-func testLoadOfAnIndexWithAttestations(t *testing.T, node images.Node) {
+	node := connect(t)
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "rust/x"), 0o755); err != nil {
 		t.Fatal(err)
@@ -141,10 +140,33 @@ func testLoadOfAnIndexWithAttestations(t *testing.T, node images.Node) {
 	load(t, node, "an index with attestations", tag, img)
 }
 
-// load loads an image that must arrive whole: containerd itself is asked.
-func load(t *testing.T, node images.Node, title string, tag name.Tag, img v1.Image) {
+type machine = cluster.Node
+
+// loadNode is the sandbox's node: what is loaded into, and the machine on which to look at it.
+type loadNode struct {
+	*images.Node
+	machine
+}
+
+func connect(t *testing.T) loadNode {
 	t.Helper()
-	if _, err := images.Load(t.Context(), node, map[name.Tag]v1.Image{tag: img}); err != nil {
+	docker, err := engine.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := cluster.NewNode(docker, cluster.NodeName(sandboxName))
+	n := loadNode{images.NewNode(m.DialContainerd), m}
+	t.Cleanup(func() {
+		n.Close()
+		docker.Close()
+	})
+	return n
+}
+
+// load loads an image that must arrive whole: containerd itself is asked.
+func load(t *testing.T, node loadNode, title string, tag name.Tag, img v1.Image) {
+	t.Helper()
+	if _, err := node.Load(t.Context(), map[name.Tag]v1.Image{tag: img}); err != nil {
 		t.Errorf("%s: %v", title, err)
 		return
 	}
@@ -161,9 +183,9 @@ func load(t *testing.T, node images.Node, title string, tag name.Tag, img v1.Ima
 	}
 }
 
-func namesOn(t *testing.T, node images.Node) map[string]string {
+func namesOn(t *testing.T, node loadNode) map[string]string {
 	t.Helper()
-	names, err := images.NodeImages(t.Context(), node)
+	names, err := node.Images(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,10 +193,10 @@ func namesOn(t *testing.T, node images.Node) map[string]string {
 }
 
 // untag removes names from the node, also when the test's own context has ended.
-func untag(t *testing.T, node images.Node, tags ...name.Tag) {
+func untag(t *testing.T, node loadNode, tags ...name.Tag) {
 	t.Helper()
 	for _, tag := range tags {
-		if err := images.Untag(context.WithoutCancel(t.Context()), node, images.Normalised(tag)); err != nil && !strings.Contains(err.Error(), "not found") {
+		if err := node.Untag(context.WithoutCancel(t.Context()), images.Normalised(tag)); err != nil {
 			t.Errorf("clean up: %v", err)
 		}
 	}
@@ -243,21 +265,3 @@ func (l breakingLayer) Compressed() (io.ReadCloser, error) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
-
-// nodeFunc is a node whose commands go through a function.
-type nodeFunc func(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error)
-
-func (f nodeFunc) Exec(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error) {
-	return f(ctx, stdin, argv...)
-}
-
-// fullNode takes a part of an import, and then no more, as a node with a full disk: containerd's root can't be made small
-// for a test.
-type fullNode struct{ images.Node }
-
-func (n fullNode) Exec(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error) {
-	if stdin != nil {
-		stdin = io.MultiReader(io.LimitReader(stdin, 250_000), failing{errors.New("no space left on device")})
-	}
-	return n.Node.Exec(ctx, stdin, argv...)
-}
