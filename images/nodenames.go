@@ -35,9 +35,18 @@ func (n *Node) Retag(ctx context.Context, names map[string]string) error {
 	return nil
 }
 
-// Untag removes names from a node, those that it has. What neither a name nor a container holds any more is collected.
+// Untag removes names from a node, those that it has, and the IDs of images that have no other name then. What neither a name
+// nor a container holds any more is collected.
 func (n *Node) Untag(ctx context.Context, refs ...string) error {
 	ctx = inNamespace(ctx)
+	if err := n.remove(ctx, refs); err != nil {
+		return err
+	}
+	_, err := n.removeOldIDs(ctx)
+	return err
+}
+
+func (n *Node) remove(ctx context.Context, refs []string) error {
 	for _, ref := range refs {
 		if err := n.containerd.ImageService().Delete(ctx, ref); err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("remove name %s from the node: %w", ref, err)
@@ -101,7 +110,7 @@ func (n *Node) removeOldIDs(ctx context.Context) ([]string, error) {
 		}
 	}
 	slices.Sort(old)
-	return old, n.Untag(ctx, old...)
+	return old, n.remove(ctx, old)
 }
 
 func isID(ref string) bool { return strings.HasPrefix(ref, "sha256:") }

@@ -47,6 +47,9 @@ func (s *session) nodes() images.Nodes {
 	defer s.connected.Unlock()
 	nodes := images.Nodes{}
 	for name, n := range cluster.StandingNodes(s.docker, s.state.Name, s.state.Dir) {
+		if s.nodesByName == nil {
+			s.nodesByName = images.Nodes{}
+		}
 		if s.nodesByName[name] == nil {
 			s.nodesByName[name] = images.NewNode(n.DialContainerd)
 		}

@@ -20,55 +20,15 @@ import (
 // errElsewhere is the error of a change that the mounts of the Pods can't follow.
 var errElsewhere = errors.New("its working directory isn't where it was: what is mounted there is decided by a bring-up")
 
-// ahead are names that the nodes have for workloads to restart with. They are made while the compiler runs.
-type ahead struct {
-	id  string
-	old map[string]bool
-	err error
-}
-
-// nameAhead begins to name the images of those workloads that have one of the services. What it returns waits for it.
-func (r *reloader) nameAhead(ctx context.Context, services []images.Service) func() ahead {
-	if !r.bring.record.Mount {
-		return func() ahead { return ahead{} }
-	}
-	var changed []images.Built
-	for _, s := range services {
-		changed = append(changed, images.Built{Service: s})
-	}
-	nodes := r.session.nodes()
-	rolls := newRolls(r, nodes, changed, r.bring.record)
-	a := ahead{id: rolls[0].id, old: map[string]bool{}}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		have, err := nodes.Images(ctx)
-		tags := map[string]string{}
-		for _, o := range rolls {
-			for ref := range o.refs() {
-				if have[ref] != "" && len(o.workloads) > 0 {
-					a.old[ref] = true
-					tags[as(ref, a.id)], tags[as(ref, a.id+before)] = ref, ref
-				}
-			}
-		}
-		if a.err = err; err == nil {
-			a.err = nodes.Retag(ctx, tags)
-		}
-	}()
-	return func() ahead { <-done; return a }
-}
-
 // mountIn brings what was built into the platform by the mounts. It returns what these can't bring, or what failed only
 // because it went together with what was at fault: it is for rollOut.
-func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Record, named ahead, since time.Time) (rest []images.Built) {
-	if named.id == "" || named.err != nil || len(built) == 0 {
+func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Record, since time.Time) (rest []images.Built) {
+	if !r.bring.record.Mount || len(built) == 0 {
 		return built
 	}
 	nodes := r.session.nodes()
 	var rolls []*roll
 	for _, o := range newRolls(r, nodes, built, record) {
-		o.id, o.old = named.id, named.old
 		if o.canMount() {
 			rolls = append(rolls, o)
 		} else {
@@ -88,9 +48,7 @@ func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Rec
 	var g errgroup.Group
 	for i, o := range rolls {
 		g.Go(func() error {
-			if failures[i] = o.mount(); failures[i] == nil {
-				failures[i] = o.swapAll(ctx)
-			}
+			failures[i] = o.restart(ctx)
 			return nil
 		})
 	}
@@ -104,27 +62,12 @@ func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Rec
 		for _, b := range o.built {
 			r.done(b.Service.Name, since, "mounted; "+o.said(b.Service))
 		}
-		r.remember(func(rec *Record) { o.done(rec, loadedAs(o.built)) })
+		r.remember(o.done)
 		mounted = append(mounted, o.built...)
 	}
 	r.follow(ctx, nodes, mounted)
 	r.forgetOld(ctx, nodes)
 	return rest
-}
-
-// loadedAs is what a load of images would report.
-func loadedAs(built []images.Built) []images.Loaded {
-	var out []images.Loaded
-	for _, b := range built {
-		id, err := b.Image.ConfigName()
-		if err != nil {
-			continue // then it isn't known, and the next bring-up loads it
-		}
-		for _, ref := range b.Service.Refs {
-			out = append(out, images.Loaded{Ref: images.Normalised(ref), Digest: digestOf(b), ConfigDigest: id.String()})
-		}
-	}
-	return out
 }
 
 // follow loads the images of what the mounts have brought. Nothing restarts for it.
@@ -135,8 +78,8 @@ func (r *reloader) follow(ctx context.Context, nodes images.Nodes, built []image
 	if _, err := nodes.Load(ctx, images.Tagged(built)); err != nil {
 		r.remember(func(rec *Record) {
 			rec.Images = orMade(rec.Images)
-			for _, l := range loadedAs(built) {
-				delete(rec.Images, l.Ref)
+			for ref := range images.Tagged(built) {
+				delete(rec.Images, images.Normalised(ref))
 			}
 		})
 		r.feed.note(fmt.Sprintf("mounted, but the image isn't on the node; the next reload or up loads it: %v", r.session.scrub(err)))

@@ -24,7 +24,6 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 	}
 	waiting := r.waiting()
 	if len(waiting) > 0 {
-		named := r.nameAhead(ctx, waiting)
 		built, err := r.bring.builders().All(ctx, waiting)
 		if err != nil {
 			r.refuseBuild(waiting, built, err)
@@ -32,7 +31,7 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 		for _, b := range built {
 			r.feed.add(&control.Event{Kind: control.Event_BUILT, Service: b.Service.Name, Seconds: b.Took.Seconds(), Text: "built"})
 		}
-		r.install(ctx, built, named(), since)
+		r.install(ctx, built, since)
 	}
 	if err == nil {
 		r.noteSources(state, len(waiting) == len(r.bring.workspace.found.Services))
@@ -63,7 +62,7 @@ func (r *reloader) refuseBuild(waiting []images.Service, built []images.Built, e
 }
 
 // install brings built services onto the node and into the Pods that run them.
-func (r *reloader) install(ctx context.Context, built []images.Built, named ahead, since time.Time) {
+func (r *reloader) install(ctx context.Context, built []images.Built, since time.Time) {
 	if len(built) == 0 {
 		return
 	}
@@ -81,7 +80,7 @@ func (r *reloader) install(ctx context.Context, built []images.Built, named ahea
 			fresh = append(fresh, b)
 		}
 	}
-	for fresh = r.mountIn(ctx, fresh, record, named, since); len(fresh) > 0; {
+	for fresh = r.mountIn(ctx, fresh, record, since); len(fresh) > 0; {
 		fresh = r.rollOut(ctx, fresh, record, since)
 	}
 }
@@ -100,17 +99,13 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 	nodes := r.session.nodes()
 	rolls := newRolls(r, nodes, built, record)
 	defer r.forgetOld(ctx, nodes)
-	if err := keepOld(ctx, nodes, rolls); err != nil {
-		r.refuse(err, names(built)...)
-		return nil
-	}
 	r.remember(func(rec *Record) {
 		rec.Sources = "" // until it is known what all images were built from
 		for _, o := range rolls {
 			o.begin(rec)
 		}
 	})
-	report, err := nodes.Load(ctx, images.Tagged(built))
+	report, err := nodes.Load(ctx, stage(rolls))
 	if err != nil {
 		for _, o := range rolls {
 			r.refuse(errors.Join(err, o.undo(ctx)), names(o.built)...)
@@ -130,7 +125,7 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 			again = append(again, r.takeBack(ctx, o, failures[i])...)
 			continue
 		}
-		r.remember(func(rec *Record) { o.done(rec, report.Images) })
+		r.remember(o.done)
 		for _, b := range o.built {
 			r.done(b.Service.Name, since, o.said(b.Service))
 		}

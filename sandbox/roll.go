@@ -23,9 +23,9 @@ type roll struct {
 	id        string                    // what this roll's tags end with
 	built     []images.Built            // what changed
 	changed   map[string]images.Service // the same, by normalised reference
-	old       map[string]bool           // references that the nodes had before, those of unchanged images in the workloads too
 	workloads []rolled                  // that restart
 	before    Record                    // what was known of the images before
+	staged    bool                      // the nodes have what changed under this roll's tags
 	swapped   bool                      // Pods may have this roll's images
 	kept      []string                  // services whose mounted folder was written anew
 }
@@ -45,41 +45,40 @@ type failure struct {
 // restartLimit is how long a container that was restarted in place may take to be ready.
 const restartLimit = 60 * time.Second
 
-// refs returns the references of all images that restart, and of those that changed.
-func (o *roll) refs() map[string]bool {
-	all := map[string]bool{}
-	for ref := range o.changed {
-		all[ref] = true
-	}
-	for _, w := range o.workloads {
-		for _, ref := range w.containers {
-			all[ref] = true
-		}
-	}
-	return all
-}
-
-// restart has all workloads run what the references stand for now.
+// restart has all workloads run what changed. Only when they do, it gets its own names: until then Jobs, and Pods that are
+// made anew, run what they ran before.
 func (o *roll) restart(ctx context.Context) *failure {
 	if f := o.mount(); f != nil || len(o.workloads) == 0 {
 		return f
 	}
-	tags := map[string]string{}
+	tags := map[string]string{} // of the images that didn't change
 	for _, w := range o.workloads {
 		for _, ref := range w.containers {
-			tags[as(ref, o.id)] = ref
+			if _, changed := o.changed[ref]; !changed || !o.staged {
+				tags[as(ref, o.id)] = ref
+			}
 		}
 	}
 	if err := o.nodes.Retag(ctx, tags); err != nil {
 		return &failure{err: err}
 	}
-	return o.swapAll(ctx)
+	if f := o.swapAll(ctx); f != nil || !o.staged {
+		return f
+	}
+	names := map[string]string{}
+	for ref := range o.changed {
+		names[ref] = as(ref, o.id)
+	}
+	if err := o.nodes.Retag(ctx, names); err != nil {
+		return &failure{err: err}
+	}
+	return nil
 }
 
 // swapAll has all workloads run the images that have this roll's tag.
 func (o *roll) swapAll(ctx context.Context) *failure {
 	o.swapped = true
-	errs := o.swap(ctx, o.id, true)
+	errs := o.swap(ctx, func(ref string) string { return as(ref, o.id) }, true)
 	f := &failure{err: errors.Join(errs...), guilty: map[string]bool{}}
 	if f.err == nil {
 		return nil
@@ -121,8 +120,8 @@ func (o *roll) blame(f *failure, w rolled, err error) string {
 	return w.object.ID()
 }
 
-// swap gives the workloads' Pods the images with a tag, all at once. It returns an error, or nil, for each.
-func (o *roll) swap(ctx context.Context, tag string, failFast bool) []error {
+// swap gives the workloads' Pods other names of their images, all at once. It returns an error, or nil, for each.
+func (o *roll) swap(ctx context.Context, name func(ref string) string, failFast bool) []error {
 	ctx, cancel := context.WithTimeout(ctx, restartLimit)
 	defer cancel()
 	errs := make([]error, len(o.workloads))
@@ -130,7 +129,7 @@ func (o *roll) swap(ctx context.Context, tag string, failFast bool) []error {
 	for i, w := range o.workloads {
 		to := map[string]string{}
 		for container, ref := range w.containers {
-			to[container] = as(ref, tag)
+			to[container] = name(ref)
 		}
 		g.Go(func() error {
 			errs[i] = o.r.bring.client.SwapImages(ctx, w.object, to, failFast)
@@ -145,22 +144,15 @@ func (o *roll) swap(ctx context.Context, tag string, failFast bool) []error {
 func (o *roll) undo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartLimit)
 	defer cancel()
-	tags := map[string]string{}
-	for ref := range o.changed {
-		if o.old[ref] {
-			tags[ref] = as(ref, o.id+before)
-		}
-	}
-	if err := errors.Join(o.nodes.Retag(ctx, tags), o.unmount()); err != nil {
+	if err := o.unmount(); err != nil {
 		return fmt.Errorf("go back to the last good version: %w", err)
 	}
-	if o.swapped {
-		if err := errors.Join(o.swap(ctx, o.id+before, false)...); err != nil {
+	if o.swapped { // the images' own names stand for what they stood for
+		if err := errors.Join(o.swap(ctx, func(ref string) string { return ref }, false)...); err != nil {
 			return fmt.Errorf("go back to the last good version: %w", err)
 		}
 	}
 	o.r.remember(func(rec *Record) {
-		o.noteImages(rec, o.before.Images)
 		rec.InPlace = orMade(rec.InPlace)
 		for _, w := range o.workloads {
 			id := w.object.ID()
@@ -174,33 +166,25 @@ func (o *roll) undo(ctx context.Context) error {
 	return nil
 }
 
-// begin notes that nothing is known of the images and of what the workloads' Pods run until the roll is done or undone: a
-// bring-up after a session that was killed in between loads them and replaces the Pods.
+// begin notes that it isn't known what the workloads' Pods run until the roll is done or undone: a bring-up after a session
+// that was killed in between replaces them.
 func (o *roll) begin(rec *Record) {
-	o.noteImages(rec, nil)
 	o.noteInPlace(rec, func(cluster.Object) string { return "" })
 }
 
 // done notes, for the bring-ups to come, that the workloads' Pods run the newest images though their templates are as
 // they were.
-func (o *roll) done(rec *Record, loaded []images.Loaded) {
-	now := map[string]Image{}
-	for _, l := range loaded {
-		now[l.Ref] = Image{Digest: l.Digest, ID: l.ConfigDigest}
-	}
-	o.noteImages(rec, now)
-	o.noteInPlace(rec, func(w cluster.Object) string { return imagesHash(w, rec.Images) })
-}
-
-// noteImages notes what is known of the images that changed.
-func (o *roll) noteImages(rec *Record, known map[string]Image) {
+func (o *roll) done(rec *Record) {
 	rec.Images = orMade(rec.Images)
-	for ref := range o.changed {
-		delete(rec.Images, ref)
-		if img, ok := known[ref]; ok {
-			rec.Images[ref] = img
+	for _, b := range o.built {
+		for _, ref := range b.Service.Refs {
+			delete(rec.Images, images.Normalised(ref))
+			if id, err := b.Image.ConfigName(); err == nil { // else the next bring-up loads it
+				rec.Images[images.Normalised(ref)] = Image{Digest: digestOf(b), ID: id.String()}
+			}
 		}
 	}
+	o.noteInPlace(rec, func(w cluster.Object) string { return imagesHash(w, rec.Images) })
 }
 
 func (o *roll) noteInPlace(rec *Record, hash func(cluster.Object) string) {

@@ -15,7 +15,7 @@ func newRolls(r *reloader, nodes images.Nodes, built []images.Built, record Reco
 	workloads := ourWorkloads(r.bring.workspace)
 	var rolls []*roll
 	for _, b := range built {
-		o := &roll{r: r, nodes: nodes, id: id, before: record, changed: map[string]images.Service{}, old: map[string]bool{}}
+		o := &roll{r: r, nodes: nodes, id: id, before: record, changed: map[string]images.Service{}}
 		o.take(b)
 		rolls = append(rolls, o)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dynsandbox/dynsandbox/images"
@@ -14,30 +16,26 @@ import (
 // ask for: a container restarts in place only when its image's reference changes.
 const reloadTag = "dynsandbox-"
 
-// before ends the tags of what a roll replaces.
-const before = "-before"
-
 // as is a reference with the tag of a roll.
 func as(ref, id string) string {
 	return ref[:strings.LastIndexByte(ref, ':')] + ":" + reloadTag + id
 }
 
-// keepOld names what the nodes have now, so that it can be gone back to.
-func keepOld(ctx context.Context, nodes images.Nodes, rolls []*roll) error {
-	have, err := nodes.Images(ctx)
-	if err != nil {
-		return err
-	}
-	tags := map[string]string{}
+// stage returns what is to be loaded for rolls: what workloads must run first, under the rolls' tags.
+func stage(rolls []*roll) map[name.Tag]v1.Image {
+	staged := map[name.Tag]v1.Image{}
 	for _, o := range rolls {
-		for ref := range o.refs() {
-			if have[ref] != "" {
-				o.old[ref] = true
-				tags[as(ref, o.id+before)] = ref
+		o.staged = len(o.workloads) > 0
+		for _, b := range o.built {
+			for _, ref := range b.Service.Refs {
+				if o.staged {
+					ref = ref.Tag(reloadTag + o.id)
+				}
+				staged[ref] = b.Image
 			}
 		}
 	}
-	return nodes.Retag(ctx, tags)
+	return staged
 }
 
 // forgetOld removes the names of former reloads that no Pod uses. What they stood for is collected. It runs whatever

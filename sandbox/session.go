@@ -106,7 +106,7 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s := &session{state: st, docker: docker, log: log, stop: stop, program: running, base: ctx, events: newFeed(nil), nodesByName: images.Nodes{}}
+	s := &session{state: st, docker: docker, log: log, stop: stop, program: running, base: ctx, events: newFeed(nil)}
 	server := grpc.NewServer()
 	control.RegisterControlServer(server, s)
 	served := make(chan error, 1)
