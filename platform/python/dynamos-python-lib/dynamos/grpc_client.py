@@ -14,8 +14,10 @@ import microserviceCommunication_pb2 as chain
 import microserviceCommunication_pb2_grpc as chain_grpc
 from google.protobuf.struct_pb2 import Struct
 
+from dynamos import errors
 from dynamos.base_client import BaseClient
-from dynamos.channel import MESSAGE_LIMIT, open_channel
+from dynamos.channel import open_channel
+from dynamos.errors import ChainError, MessageTooLarge
 from dynamos.rabbit_client import RabbitClient
 
 
@@ -27,13 +29,6 @@ def ready_timeout(request_timeout: str | None) -> float:
 
 READY_TIMEOUT = ready_timeout(os.getenv("DYNAMOS_HTTP_REQUEST_TIMEOUT"))
 """Seconds that the other end has to start listening. Less than an agent waits for the answer."""
-
-_LIMIT_MIB = MESSAGE_LIMIT >> 20
-
-
-class ChainError(Exception):
-    """A message can't be handed on; the text says which peer or which limit stands in the way."""
-
 
 class GRPCClient:
     """One channel with a client for each thing that the other end offers: health, ms_comm, rabbit.
@@ -95,11 +90,8 @@ class MicroserviceClient(BaseClient):
     def send(self, msComm: chain.MicroserviceCommunication) -> None:
         """Hand the message on as it is. Raises what send_data raises."""
         size = msComm.ByteSize()
-        if size > MESSAGE_LIMIT:
-            raise ChainError(
-                f"the message is too large: {size >> 20} MiB, and at most {_LIMIT_MIB} MiB can be sent; "
-                "select fewer rows or columns"
-            )
+        if size > errors.MESSAGE_LIMIT:
+            raise MessageTooLarge("the message", size)
         try:
             if self.ready is not None:
                 self.ready.result(timeout=READY_TIMEOUT)
