@@ -8,6 +8,10 @@ class ChainError(Exception):
     """A message can't be handed on; the text says which peer or which limit stands in the way."""
 
 
+class Unreachable(ChainError):
+    """The other end doesn't listen."""
+
+
 class MessageTooLarge(ChainError, ValueError):
     """A message or its table is larger than MESSAGE_LIMIT; the text names both sizes."""
 

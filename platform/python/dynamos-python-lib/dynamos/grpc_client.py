@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,8 +18,11 @@ from google.protobuf.struct_pb2 import Struct
 from dynamos import errors
 from dynamos.base_client import BaseClient
 from dynamos.channel import open_channel
-from dynamos.errors import ChainError, MessageTooLarge
+from dynamos.errors import ChainError, MessageTooLarge, Unreachable
 from dynamos.rabbit_client import RabbitClient
+from dynamos.tracer import current_forms
+
+__all__ = ["ChainError", "GRPCClient", "HealthClient", "MicroserviceClient", "table"]
 
 
 def ready_timeout(request_timeout: str | None) -> float:
@@ -30,7 +34,8 @@ def ready_timeout(request_timeout: str | None) -> float:
 READY_TIMEOUT = ready_timeout(os.getenv("DYNAMOS_HTTP_REQUEST_TIMEOUT"))
 """Seconds that the other end has to start listening. Less than an agent waits for the answer."""
 
-class GRPCClient:
+
+class GRPCClient(BaseClient):
     """One channel with a client for each thing that the other end offers: health, ms_comm, rabbit.
 
     Making one doesn't wait: the channel connects in the background, and each call waits for it.
@@ -38,11 +43,11 @@ class GRPCClient:
 
     def __init__(self, grpc_addr: str, service_name: str) -> None:
         self.grpc_addr = grpc_addr
-        self.channel = self.get_grpc_connection(grpc_addr)
+        super().__init__(self.get_grpc_connection(grpc_addr), service_name)
         self.ready = grpc.channel_ready_future(self.channel)
-        self.health = HealthClient(self.channel, service_name)
-        self.ms_comm = MicroserviceClient(self.channel, service_name)
-        self.rabbit = RabbitClient(self.channel, service_name)
+        self.health = HealthClient(self.channel, service_name, self.logger)
+        self.ms_comm = MicroserviceClient(self.channel, service_name, self.logger)
+        self.rabbit = RabbitClient(self.channel, service_name, self.logger)
         self.ms_comm.ready, self.ms_comm.address = self.ready, grpc_addr
 
     def get_grpc_connection(self, grpc_addr: str) -> grpc.Channel:
@@ -61,8 +66,9 @@ class MicroserviceClient(BaseClient):
 
     def __init__(self, channel: grpc.Channel, service_name: str, logger: logging.Logger | None = None) -> None:
         super().__init__(channel, service_name, logger)
-        self._stub = chain_grpc.MicroserviceStub(channel)
+        self.stub = chain_grpc.MicroserviceStub(channel)
         self._sent = threading.local()
+        self._deadline: float | None = None
         self.ready: grpc.Future[Any] | None = None
         self.address = "the next service"
         self.answers_requester = False
@@ -76,7 +82,7 @@ class MicroserviceClient(BaseClient):
 
         Returns when the other end has handled it, and with it the rest of the chain. Raises ChainError if
         there is no data, if the other end can't be reached within READY_TIMEOUT, if the message is too
-        large, or if the call fails.
+        large (MessageTooLarge), or if the call fails.
         """
         if data is None:
             raise ChainError(f"{self.service_name} has no data to send on")
@@ -88,18 +94,24 @@ class MicroserviceClient(BaseClient):
         self.send(msComm)
 
     def send(self, msComm: chain.MicroserviceCommunication) -> None:
-        """Hand the message on as it is. Raises what send_data raises."""
+        """Hand the message on as it is. Raises what send_data raises.
+
+        A message that belongs to no trace yet gets that of the span that this thread is in.
+        """
+        if not msComm.traces:
+            msComm.traces.update(current_forms())
         size = msComm.ByteSize()
         if size > errors.MESSAGE_LIMIT:
             raise MessageTooLarge("the message", size)
         try:
             if self.ready is not None:
-                self.ready.result(timeout=READY_TIMEOUT)
-            self._stub.SendData(msComm)
+                self.ready.result(timeout=self._patience())
+            self.stub.SendData(msComm)
         except grpc.FutureTimeoutError:
-            raise ChainError(f"{self.address} did not listen within {READY_TIMEOUT:.0f} s") from None
+            raise Unreachable(f"{self.address} did not listen within {READY_TIMEOUT:.0f} s") from None
         except grpc.RpcError as error:
-            raise ChainError(f"{self.address} refused the message: {error.code().name}: {error.details()}") from error
+            kind = Unreachable if error.code() is grpc.StatusCode.UNAVAILABLE else ChainError
+            raise kind(f"{self.address} refused the message: {error.code().name}: {error.details()}") from error
         self._sent.by_this_thread = True
 
     def take_sent(self) -> bool:
@@ -108,19 +120,25 @@ class MicroserviceClient(BaseClient):
         self._sent.by_this_thread = False
         return sent
 
+    def _patience(self) -> float:
+        """Seconds of READY_TIMEOUT that are left; it begins with the first message."""
+        if self._deadline is None:
+            self._deadline = time.monotonic() + READY_TIMEOUT
+        return max(0.0, self._deadline - time.monotonic())
+
 
 class HealthClient(BaseClient):
     """Asks the other end whether it serves."""
 
     def __init__(self, channel: grpc.Channel, service_name: str, logger: logging.Logger | None = None) -> None:
         super().__init__(channel, service_name, logger)
-        self._stub = health_grpc.HealthStub(channel)
+        self.stub = health_grpc.HealthStub(channel)
 
     def check_health(self, timeout: float = READY_TIMEOUT) -> int | None:
         """Its status (1 is SERVING) as soon as it listens, or None if it does not within ``timeout`` seconds."""
         request = health.HealthCheckRequest(service=self.service_name)
         try:
-            status: int = self._stub.Check(request, timeout=timeout, wait_for_ready=True).status
+            status: int = self.stub.Check(request, timeout=timeout, wait_for_ready=True).status
         except grpc.RpcError as error:
             self.logger.warning("no health status: %s", error.code().name)
             return None

@@ -2,9 +2,9 @@
 
 import json
 import queue
-import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 
 import grpc
 import health_pb2
@@ -13,38 +13,11 @@ import pytest
 from google.protobuf.struct_pb2 import Struct
 
 from dynamos import errors, grpc_client, signal_flow
+from dynamos.errors import Unreachable
 from dynamos.grpc_client import GRPCClient
-from dynamos.ms_init import Configuration, NewConfiguration
+from dynamos.ms_init import Configuration
 
-Start = Callable[..., Configuration]
 Message = Callable[..., chain.MicroserviceCommunication]
-
-
-@pytest.fixture
-def start(ports: range, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Start service number ``place`` of ``length``, as its container would find itself."""
-    running: list[Configuration] = []
-
-    def start_service(place: int, length: int, handler: Callable[..., object], **env: str) -> Configuration:
-        settings = {
-            "SIDECAR_PORT": str(ports[0]),
-            "DESIGNATED_GRPC_PORT": str(ports[1 + place]),
-            "FIRST": str(int(place == 0)),
-            "LAST": str(int(place == length - 1)),
-            "JOB_NAME": "user-1234uva1",
-            "AGENT_ROLE": "all",
-            **env,
-        }
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        running.append(NewConfiguration(f"service-{place}", "localhost:", handler))
-        return running[-1]
-
-    before = signal.getsignal(signal.SIGTERM)
-    yield start_service
-    for config in running:
-        config.stop(0)
-    signal.signal(signal.SIGTERM, before)
 
 
 def struct(**columns: list[str]) -> Struct:
@@ -117,6 +90,16 @@ def test_only_the_last_service_ends_the_sidecar_and_only_once(sidecar, start, pl
     config.stop()
     config.stop()
     assert sidecar.stopped.qsize() == stops
+
+
+def test_a_column_called_error_is_no_failure(sidecar, ports, start, message):
+    step = Step("a")
+    step.config = start(0, 1, step.two_arguments)
+    sent = message("SELECT 1")
+    sent.data.CopyFrom(struct(error=["none"], steps=["before"]))
+    sent.metadata["error"] = "object"  # its type, as upstream's services write it
+    sidecar.deliver(ports[1], sent)
+    assert list(sidecar.answer().data["steps"]) == ["before", "a"]
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
@@ -210,10 +193,32 @@ def test_the_next_service_may_take_two_thirds_of_the_request(told, seconds):
     assert grpc_client.ready_timeout(told) == seconds
 
 
-def test_a_dead_end_is_told_to_the_caller(sidecar, ports, start, message, monkeypatch):
+def test_a_dead_end_is_told_to_the_requester_past_the_services_left_out(sidecar, ports, start, message, monkeypatch):
     monkeypatch.setattr(grpc_client, "READY_TIMEOUT", 0.3)
     step = Step("a")
-    step.config = start(0, 2, step.two_arguments)  # nobody is service 1
+    step.config = start(0, 3, step.two_arguments)  # nobody is service 1
+    sidecar.deliver(ports[1], message("SELECT 1"))
+    assert f"localhost:{ports[2]} did not listen" in sidecar.answer().metadata["error"]
+    step.config.stop(0)
+    assert sidecar.stopped.qsize() == 1  # nobody else would end it
+
+
+def test_nobody_is_waited_for_twice(sidecar, ports, start, message, monkeypatch):
+    monkeypatch.setattr(grpc_client, "READY_TIMEOUT", 0.2)
+    config = start(0, 2, lambda msComm: None)
+    times = []
+    for _ in range(2):
+        begin = time.monotonic()
+        with pytest.raises(Unreachable):
+            config.next_client.ms_comm.send(message("SELECT 1"))
+        times.append(time.monotonic() - begin)
+    assert times[0] >= 0.2 > times[1]
+
+
+def test_a_service_without_a_sidecar_tells_its_caller(sidecar, ports, start, message, monkeypatch):
+    monkeypatch.setattr(grpc_client, "READY_TIMEOUT", 0.3)
+    step = Step("a")
+    step.config = start(1, 3, step.two_arguments, DESIGNATED_GRPC_PORT=str(ports[1]), SIDECAR_PORT="")
     with pytest.raises(grpc.RpcError) as failure:
         sidecar.deliver(ports[1], message("SELECT 1"))
     assert failure.value.code() == grpc.StatusCode.INTERNAL
@@ -225,7 +230,7 @@ def test_a_message_over_the_limit_becomes_a_clear_error(sidecar, ports, start, m
     config = start(0, 1, lambda m, ctx: config.next_client.ms_comm.send_data(m, struct(a=["x" * (3 << 20)]), {}))
     sidecar.deliver(ports[1], message("SELECT 1"))
     error = sidecar.answer().metadata["error"]
-    assert error.startswith("service-0: the message is too large: 3 MiB, and at most 1 MiB can be sent")
+    assert error.startswith("service-0: the message is too large: 6 MiB, and at most 1 MiB can be sent")
 
 
 def test_a_message_of_16_mib_passes(sidecar, ports, start, message):
@@ -270,6 +275,10 @@ def test_an_incomplete_environment_is_named(start, env, named):
 def test_a_port_in_use_is_an_error(sidecar, ports, start):
     with pytest.raises(RuntimeError):
         start(0, 1, lambda msComm: None, DESIGNATED_GRPC_PORT=str(ports[0]))
+
+
+def test_a_configuration_that_was_never_connected_can_be_stopped():
+    Configuration("job", 1, True, True, "a", lambda msComm: None).stop()
 
 
 def test_a_service_tells_that_it_serves(sidecar, ports, start):

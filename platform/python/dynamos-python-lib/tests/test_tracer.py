@@ -6,11 +6,15 @@ import sys
 from concurrent import futures
 
 import grpc
+import microserviceCommunication_pb2 as chain
 import pytest
+from google.protobuf.struct_pb2 import Struct
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from dynamos.tracer import InitTracer, parent_context
+from dynamos.grpc_client import GRPCClient
+from dynamos.trace_forms import trace_forms, trace_ids
+from dynamos.tracer import InitTracer, carried, current_forms, parent_context
 
 IDS = b'{"TraceID": "0af7651916cd43dd8448eb211c80319c", "SpanID": "b7ad6b7169203331"}'
 
@@ -49,6 +53,41 @@ def test_spans_continue_the_trace_of_the_message(collector, ports):
     assert sent.parent_span_id.hex() == "b7ad6b7169203331"
 
 
+def test_a_span_without_a_context_belongs_to_the_message_that_is_handled(collector, ports):
+    tracer = InitTracer("sql-query", f"http://localhost:{ports[0]}")
+
+    @tracer.start_as_current_span("decorated")
+    def work():
+        tracer.start_span("inner").end()
+        return current_forms()
+
+    assert tracer.active
+    with carried({"jsonTrace": IDS}):
+        forms = work()
+        work()
+    trace.get_tracer_provider().force_flush()
+    inner, outer = (collector.spans.get(timeout=5) for _ in range(2))
+    assert (inner.name, outer.name) == ("inner", "decorated")
+    assert outer.parent_span_id.hex() == "b7ad6b7169203331"
+    assert inner.parent_span_id == outer.span_id
+    assert inner.trace_id == outer.trace_id
+    assert trace_ids(forms) == (int.from_bytes(outer.trace_id), int.from_bytes(outer.span_id))
+    assert current_forms() == {}
+
+
+def test_a_message_of_no_trace_gets_that_of_its_sender(collector, ports, sidecar_at):
+    sidecar = sidecar_at(ports[1])
+    tracer = InitTracer("sql-query", f"http://localhost:{ports[0]}")
+    client = GRPCClient(f"localhost:{ports[1]}", "sql-query")
+    for sent in (chain.MicroserviceCommunication(), chain.MicroserviceCommunication(traces={"jsonTrace": IDS})):
+        with tracer.start_as_current_span("send") as span:
+            client.ms_comm.send_data(sent, Struct())
+        own = span.get_span_context()
+        expected = {"jsonTrace": IDS} if sent.traces.get("jsonTrace") == IDS else trace_forms(own.trace_id, own.span_id)
+        assert dict(sidecar.answer().traces) == expected
+    client.close_program()
+
+
 @pytest.mark.parametrize("host", ["localhost:1", "http://localhost:1", "no-such-host.invalid:4317"])
 def test_without_a_collector_the_block_runs_all_the_same(host):
     with InitTracer("sql-query", host).start_as_current_span("query") as span:
@@ -56,6 +95,8 @@ def test_without_a_collector_the_block_runs_all_the_same(host):
         span.add_event("done", {"a": 1})
     assert not span.is_recording()
     assert not span.get_span_context().is_valid
+    with InitTracer("sql-query", host).start_span("query") as span:
+        span.end()
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"{}", b"[]", b'{"TraceID": "zz", "SpanID": "1"}', b"\xff"])
