@@ -1,5 +1,6 @@
 """The connection to the next container of the Pod: a service, or the sidecar at the end of the chain."""
 
+import itertools
 import json
 import logging
 import os
@@ -146,9 +147,14 @@ class HealthClient(BaseClient):
 
 
 def table(data: Struct) -> bytes:
-    """The data as the platform's tables are answered: a JSON array of rows of strings, column names first."""
-    columns = {name: [_text(value) for value in column.list_value.values] for name, column in data.fields.items()}
-    rows = [list(columns), *(list(row) for row in zip(*columns.values(), strict=False))]
+    """The data as the platform's tables are answered: a JSON array of rows of strings, column names first.
+
+    Columns are in the order of their names, so that the same request gets the same answer; cells that a shorter column
+    lacks are empty.
+    """
+    names = sorted(data.fields)
+    columns = [[_text(value) for value in data.fields[name].list_value.values] for name in names]
+    rows = [names, *(list(row) for row in itertools.zip_longest(*columns, fillvalue=""))]
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
 
 

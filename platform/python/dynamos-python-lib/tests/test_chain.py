@@ -74,6 +74,17 @@ def test_a_data_providers_last_service_leaves_the_result_to_the_compute_provider
     assert sidecar.answer().result == b""
 
 
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        ({}, [[]]),
+        ({"b": ["1", "2"], "a": ["é", None], "c": ["x"]}, [["a", "b", "c"], ["é", "1", "x"], ["", "2", ""]]),
+    ],
+)
+def test_a_table_is_the_same_each_time(columns, rows):
+    assert json.loads(grpc_client.table(struct(**columns))) == rows
+
+
 def test_a_result_that_the_handler_set_stays(sidecar, ports, start, message):
     def handler(msComm, ctx):
         msComm.result = b'{"own": 1}'
