@@ -4,6 +4,7 @@ import functools
 import itertools
 import os
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -20,6 +21,9 @@ from dynamos.sidecar import Follower
 from dynamos.tracer import carried, parent_context
 
 MESSAGE_TYPE = "microserviceCommunication"
+
+TERMINATION = 5.0
+"""Seconds after SIGTERM that the service has to end by itself."""
 
 logger = InitLogger()
 _functions: dict[str, Handler] = {}
@@ -159,7 +163,7 @@ def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Hand
     where the sidecar listens; ``grpc_addr`` is what comes before a port, "localhost:". Messages may arrive
     before this returns, so a handler that needs the Configuration waits for an event that main sets
     afterwards (see the package's example). From now on, SIGTERM, a message that failed, and the end of the
-    sidecar end main's wait, so that it stops the service.
+    sidecar end main's wait, so that it stops the service; TERMINATION seconds after SIGTERM the process ends.
 
     Raises ValueError if the environment is incomplete, RuntimeError if the port is taken, grpc.RpcError
     if the sidecar doesn't answer the first service.
@@ -221,4 +225,18 @@ def _stop_on_sigterm() -> None:
     # Without a handler the kernel ignores SIGTERM for a container's first process, and the Pod's end
     # takes the whole grace period of 30 s.
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=signal_flow.release).start())
+        signal.signal(signal.SIGTERM, lambda *_: _terminate())
+
+
+def _terminate() -> None:
+    # In other threads: the main one may hold the locks that these need.
+    threading.Thread(target=signal_flow.release).start()
+    end = threading.Timer(TERMINATION, _cut_off)
+    end.daemon = True
+    end.start()
+
+
+def _cut_off() -> None:
+    logger.warning("still at work %g s after SIGTERM, and ended", TERMINATION)
+    sys.stdout.flush()
+    os._exit(128 + signal.SIGTERM)  # Python itself would wait for the handler's thread

@@ -16,6 +16,9 @@ PATIENCE = 60.0
 PAUSE = 0.05
 """Seconds between two lives of the sidecar, at least."""
 
+STOP = 1.0
+"""Seconds to wait for the thread when following ends; it may be asking the sidecar something just then."""
+
 
 class Follower:
     """Watches the sidecar's health in a thread of its own, and says when there is nothing to wait for any more.
@@ -51,7 +54,7 @@ class Follower:
         if self._call is not None:
             self._call.cancel()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(STOP)
 
     def _follow(self) -> None:
         lost = False

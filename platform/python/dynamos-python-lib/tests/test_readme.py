@@ -6,9 +6,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import grpc
 import pandas as pd
 import pytest
 
@@ -18,14 +20,15 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 @pytest.fixture
-def service(ports: range, tmp_path: Path) -> Iterator[Callable[[], "subprocess.Popen[str]"]]:
+def service(ports: range, tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Starts the README's service as the only one of a Job."""
     (example,) = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     main = tmp_path / "main.py"
     main.write_text(example.replace("collector.linkerd-jaeger", "localhost"))
     running: list[subprocess.Popen[str]] = []
 
-    def start() -> "subprocess.Popen[str]":
+    def start(line: str = "", instead: str = "") -> "subprocess.Popen[str]":
+        main.write_text(main.read_text().replace(line, instead, 1))
         environment = {
             **os.environ,
             "PYTHONPATH": ":".join(sys.path),
@@ -77,6 +80,22 @@ def test_what_goes_wrong_in_it_is_the_answer(sidecar, ports, service, message):
     sidecar.deliver(ports[1], message("SELECT 1"))
     assert sidecar.answer().metadata["error"] == "top-scales: 'Salschal'"
     assert process.wait(timeout=10) == 0
+
+
+def test_sigterm_cuts_off_a_handler_that_goes_on(sidecar, ports, service, message):
+    process = service("top = frame", "print('at work', flush=True); threading.Event().wait()\n        top = frame")
+    sidecar.initialised.get(timeout=10)
+    delivery = threading.Thread(target=deliver_in_vain, args=(sidecar, ports[1], message("SELECT 1")))
+    delivery.start()
+    assert "at work\n" in iter(process.stdout.readline, "")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 128 + signal.SIGTERM
+    delivery.join()
+
+
+def deliver_in_vain(sidecar, port, message):
+    with pytest.raises(grpc.RpcError):
+        sidecar.deliver(port, message)
 
 
 def test_sigterm_ends_it_and_its_sidecar(sidecar, service):
