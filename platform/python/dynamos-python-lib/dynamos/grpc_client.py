@@ -68,7 +68,7 @@ class MicroserviceClient(BaseClient):
     def __init__(self, channel: grpc.Channel, service_name: str, logger: logging.Logger | None = None) -> None:
         super().__init__(channel, service_name, logger)
         self.stub = chain_grpc.MicroserviceStub(channel)
-        self._sent = threading.local()
+        self._outcome = threading.local()
         self._deadline: float | None = None
         self.ready: grpc.Future[Any] | None = None
         self.address = "the next service"
@@ -85,14 +85,18 @@ class MicroserviceClient(BaseClient):
         there is no data, if the other end can't be reached within READY_TIMEOUT, if the message is too
         large (MessageTooLarge), or if the call fails.
         """
-        if data is None:
-            raise ChainError(f"{self.service_name} has no data to send on")
-        msComm.data.CopyFrom(data)
-        for key, value in (metadata or {}).items():
-            msComm.metadata[key] = value
-        if self.answers_requester and not msComm.result:
-            msComm.result = table(msComm.data)
-        self.send(msComm)
+        try:
+            if data is None:
+                raise ChainError("there is no data to send on")
+            msComm.data.CopyFrom(data)
+            for key, value in (metadata or {}).items():
+                msComm.metadata[key] = value
+            if self.answers_requester and not msComm.result:
+                msComm.result = table(msComm.data)
+            self.send(msComm)
+        except ChainError as error:
+            self._outcome.error = error
+            raise
 
     def send(self, msComm: chain.MicroserviceCommunication) -> None:
         """Hand the message on as it is. Raises what send_data raises.
@@ -113,13 +117,19 @@ class MicroserviceClient(BaseClient):
         except grpc.RpcError as error:
             kind = Unreachable if error.code() is grpc.StatusCode.UNAVAILABLE else ChainError
             raise kind(f"{self.address} refused the message: {error.code().name}: {error.details()}") from error
-        self._sent.by_this_thread = True
+        self._outcome.sent = True
 
     def take_sent(self) -> bool:
         """Whether this thread has handed on a message since it last asked."""
-        sent: bool = getattr(self._sent, "by_this_thread", False)
-        self._sent.by_this_thread = False
+        sent: bool = getattr(self._outcome, "sent", False)
+        self._outcome.sent = False
         return sent
+
+    def take_error(self) -> ChainError | None:
+        """What send_data raised in this thread since it was last asked."""
+        error: ChainError | None = getattr(self._outcome, "error", None)
+        self._outcome.error = None
+        return error
 
     def _patience(self) -> float:
         """Seconds of READY_TIMEOUT that are left; it begins with the first message."""

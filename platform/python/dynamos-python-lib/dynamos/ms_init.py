@@ -3,9 +3,6 @@
 import functools
 import itertools
 import os
-import signal
-import sys
-import threading
 from typing import Any
 
 import microserviceCommunication_pb2 as chain
@@ -18,12 +15,10 @@ from dynamos.handler import Handler, call
 from dynamos.logger import InitLogger, correlated, set_service
 from dynamos.service_metadata import ERROR
 from dynamos.sidecar import Follower
+from dynamos.termination import stop_on_sigterm
 from dynamos.tracer import carried, parent_context
 
 MESSAGE_TYPE = "microserviceCommunication"
-
-TERMINATION = 5.0
-"""Seconds after SIGTERM that the service has to end by itself."""
 
 logger = InitLogger()
 _functions: dict[str, Handler] = {}
@@ -100,6 +95,7 @@ class Configuration:
             self._fail(msComm, msComm.metadata[ERROR])
             return
         self.next_client.ms_comm.take_sent()
+        self.next_client.ms_comm.take_error()
         try:
             check_type(msComm)
             call(self.ms_message_handler, msComm, parent_context(msComm.traces))
@@ -112,7 +108,10 @@ class Configuration:
             self._fail(msComm, text, reachable=not isinstance(error, Unreachable))
             return
         if complete and not self.next_client.ms_comm.take_sent():
-            self._fail(msComm, f"{self.service_name}: the handler sent nothing on; its log says why")
+            # Many handlers catch what send_data raises, and log it.
+            caught = self.next_client.ms_comm.take_error()
+            text = f"{self.service_name}: {caught or 'the handler sent nothing on; its log says why'}"
+            self._fail(msComm, text, reachable=not isinstance(caught, Unreachable))
 
     def _fail(self, msComm: chain.MicroserviceCommunication, text: str, reachable: bool = True) -> None:
         failed = chain.MicroserviceCommunication()
@@ -163,7 +162,7 @@ def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Hand
     where the sidecar listens; ``grpc_addr`` is what comes before a port, "localhost:". Messages may arrive
     before this returns, so a handler that needs the Configuration waits for an event that main sets
     afterwards (see the package's example). From now on, SIGTERM, a message that failed, and the end of the
-    sidecar end main's wait, so that it stops the service; TERMINATION seconds after SIGTERM the process ends.
+    sidecar end main's wait, so that it stops the service.
 
     Raises ValueError if the environment is incomplete, RuntimeError if the port is taken, grpc.RpcError
     if the sidecar doesn't answer the first service.
@@ -186,7 +185,7 @@ def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Hand
     config.next_client.ms_comm.answers_requester = last and not provider
     register_function("callback", ms_message_handler)
     config.grpc_server = GRPCServer(f"{grpc_addr}{port}", config.receive)
-    _stop_on_sigterm()
+    stop_on_sigterm()
     if config.sidecar is not None:
         consume = functools.partial(config.sidecar.rabbit.initialize_rabbit, job_name, port)
         if first:
@@ -219,24 +218,3 @@ def _number(var_name: str) -> int:
         return int(value or "")
     except ValueError:
         raise ValueError(f"environment variable {var_name} is {value!r}, expected a number") from None
-
-
-def _stop_on_sigterm() -> None:
-    # Without a handler the kernel ignores SIGTERM for a container's first process, and the Pod's end
-    # takes the whole grace period of 30 s.
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: _terminate())
-
-
-def _terminate() -> None:
-    # In other threads: the main one may hold the locks that these need.
-    threading.Thread(target=signal_flow.release).start()
-    end = threading.Timer(TERMINATION, _cut_off)
-    end.daemon = True
-    end.start()
-
-
-def _cut_off() -> None:
-    logger.warning("still at work %g s after SIGTERM, and ended", TERMINATION)
-    sys.stdout.flush()
-    os._exit(128 + signal.SIGTERM)  # Python itself would wait for the handler's thread

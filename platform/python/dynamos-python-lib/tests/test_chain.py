@@ -1,5 +1,6 @@
 """Services in their places of a chain, over real gRPC on loopback, with a fake sidecar at its ends."""
 
+import contextlib
 import json
 import queue
 import threading
@@ -167,6 +168,16 @@ def test_a_handler_that_swallows_its_failure_is_no_silence(sidecar, ports, start
     assert sidecar.answer().metadata["error"] == "service-0: the handler sent nothing on; its log says why"
 
 
+def test_a_handler_that_swallows_why_it_could_not_send_is_found_out(sidecar, ports, start, message):
+    def handler(msComm, ctx):
+        with contextlib.suppress(Exception):
+            config.next_client.ms_comm.send_data(msComm, None, {})
+
+    config = start(0, 1, handler)
+    sidecar.deliver(ports[1], message("SELECT 1"))
+    assert sidecar.answer().metadata["error"] == "service-0: there is no data to send on"
+
+
 def test_a_handler_may_wait_for_every_provider(sidecar, ports, start, message, monkeypatch):
     monkeypatch.setenv("NR_OF_DATA_PROVIDERS", "2")
     collected = []
@@ -188,7 +199,7 @@ def test_a_handler_may_wait_for_every_provider(sidecar, ports, start, message, m
 def test_no_data_is_an_error_and_not_silence(sidecar, ports, start, message):
     config = start(0, 1, lambda msComm, ctx: config.next_client.ms_comm.send_data(msComm, None, {}))
     sidecar.deliver(ports[1], message("SELECT 1"))
-    assert sidecar.answer().metadata["error"] == "service-0: service-0 has no data to send on"
+    assert sidecar.answer().metadata["error"] == "service-0: there is no data to send on"
 
 
 def test_a_message_of_another_type_is_refused_aloud(sidecar, ports, start, message):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dynamos.grpc_client import GRPCClient
 from dynamos.logger import InitLogger, correlated, set_service
 from dynamos.ms_init import Configuration
 
@@ -74,6 +75,7 @@ def test_a_handlers_lines_tell_the_request_that_it_works_on(fresh, capsys, messa
     logger = InitLogger()
     config = Configuration("job", 1, True, True, "a", lambda msComm: logger.info("at work"))
     fresh.setattr(config, "_fail", lambda *_, **__: None)  # there is nobody to tell
-    config.next_client = type("Next", (), {"ms_comm": type("Client", (), {"take_sent": lambda self: False})()})()
+    config.next_client = GRPCClient("localhost:1", "a")
     config.receive(message("SELECT 1", "c-7"))
     assert capsys.readouterr().out.rstrip().endswith("at work correlation=c-7")
+    config.stop()

@@ -116,7 +116,7 @@ def same(value: object, other: object) -> bool:
 
 @pytest.mark.parametrize("kind", COLUMNS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_column_of_every_type_comes_back(kind: str, data: st.DataObject) -> None:
     column = data.draw(COLUMNS[kind])
     frame = pd.DataFrame({"x": column})
@@ -127,7 +127,7 @@ def test_a_column_of_every_type_comes_back(kind: str, data: st.DataObject) -> No
 
 
 @given(st.lists(LABELS, min_size=1, max_size=6), st.sampled_from(["flat", "apart", "loaded"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_labels_come_back_in_their_order(labels: list[object], style: str) -> None:
     frame = pd.DataFrame([range(len(labels))] * 2)
     frame.columns = pd.Index(labels, dtype=object, tupleize_cols=False)
@@ -138,7 +138,7 @@ def test_any_labels_come_back_in_their_order(labels: list[object], style: str) -
 
 
 @given(st.lists(st.sampled_from(sorted(COLUMNS)), max_size=5), st.integers(0, 4), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_columns_of_different_types_side_by_side(kinds: list[str], rows: int, data: st.DataObject) -> None:
     columns = [data.draw(COLUMNS[kind].filter(lambda s: len(s) >= rows)).iloc[:rows] for kind in kinds]
     frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()
@@ -157,7 +157,7 @@ def test_several_levels_of_labels_and_their_names(style: str) -> None:
 
 
 @given(st.lists(st.sampled_from([None, math.nan, pd.NA, "None", "nan", "a"]), max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_value_becomes_missing_and_no_missing_a_value(values: list[object]) -> None:
     frame = pd.DataFrame({"x": pd.Series(values, dtype=object)})
     back = through(frame, "flat")["x"].tolist()
@@ -166,7 +166,7 @@ def test_no_value_becomes_missing_and_no_missing_a_value(values: list[object]) -
 
 
 @given(series(TEXT, object) | series(st.floats(), "float64") | numbers("int64") | series(st.booleans(), bool))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_is_inferred_loses_nothing(column: pd.Series) -> None:
     data, _ = dataframe_to_protobuf(pd.DataFrame({"x": column}))
     again, _ = dataframe_to_protobuf(protobuf_to_dataframe(data))
