@@ -93,7 +93,7 @@ def test_what_an_upstream_service_wrote_is_read(metadata):
         (pd.Series([2**63, 1], dtype="uint64"), ["9223372036854775808", "1"]),
         (pd.Series([1, None], dtype="Int64"), ["1", "<NA>"]),
         (pd.Series(["a", None], dtype=object), ["a", "None"]),
-        (pd.Series(["a", None], dtype="str"), ["a", "nan"]),
+        (pd.Series(["a", math.nan], dtype="str"), ["a", "nan"]),
         (pd.Series(["None", None], dtype=object), ["None", ""]),  # the one case in which a null is sent
         (pd.Series(["x", "y"], dtype="category"), ["x", "y"]),
         (pd.Series(pd.interval_range(0, 2)), ["(0, 1]", "(1, 2]"]),  # "interval" begins like an int
@@ -178,7 +178,8 @@ def test_mixed_objects_come_back_as_text_and_keep_what_is_missing():
 def test_without_types_only_what_loses_nothing_is_inferred(column, inferred):
     assert infer_type(column) == inferred
     read = protobuf_to_dataframe(struct(x=column))["x"]
-    assert read.dtype == (inferred or ("object" if not column else "str"))
+    text = pd.Series(["a"]).dtype if column else "object"  # depends on the version of pandas
+    assert read.dtype == (inferred or text)
     if inferred is None:
         assert [None if pd.isna(value) else value for value in read] == column
 
