@@ -31,13 +31,14 @@ class Sidecar:
     def __init__(self, port: int) -> None:
         self.port = port
         self.watched = True  # whether it has dynamos.Health
+        self.options = channel.SERVER_OPTIONS
         self.initialised: queue.Queue[rabbit.ChainRequest] = queue.Queue()
         self.answers: queue.Queue[chain.MicroserviceCommunication] = queue.Queue()
         self.stopped: queue.Queue[rabbit.StopRequest] = queue.Queue()
         self._server: grpc.Server | None = None
 
     def listen(self) -> None:
-        self._server = grpc.server(futures.ThreadPoolExecutor(4), options=channel.SERVER_OPTIONS)
+        self._server = grpc.server(futures.ThreadPoolExecutor(4), options=self.options)
         chain_grpc.add_MicroserviceServicer_to_server(self, self._server)
         rabbit_grpc.add_RabbitMQServicer_to_server(_Rabbit(self), self._server)
         self.health = HealthServicer()

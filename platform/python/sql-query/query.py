@@ -16,8 +16,8 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
-from dynamos.dataframe import add_column, unique_names
 from dynamos.frame_schema import Column, Schema
+from dynamos.frame_struct import add_column, unique_names
 from tables import DatasetError, Tables
 
 HEAP_LIMIT = 1 << 30

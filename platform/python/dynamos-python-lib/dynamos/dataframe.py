@@ -10,9 +10,11 @@ NA and NaT); the columns' order and labels, also repeated ones, numbers and tupl
 the index (``df.reset_index()`` makes it a column), ``df.attrs``, and columns of other types or of mixed objects, which
 come back as text.
 
-Importing this module imports neither pandas nor gRPC (0.3 s); its functions import pandas.
+Importing this module imports neither pandas nor gRPC (0.3 s). Its functions import pandas; a service that imports this
+module has that done by NewConfiguration meanwhile, so that it is there when the message comes.
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["add_column", "dataframe_to_protobuf", "protobuf_to_dataframe", "unique_names"]
+
+
+def load() -> None:
+    """Import what the other functions need, if it is installed."""
+    with contextlib.suppress(ImportError):
+        import dynamos.frame_read
+        import dynamos.frame_write  # noqa: F401
 
 
 def dataframe_to_protobuf(df: "pd.DataFrame") -> tuple[Struct, dict[str, str]]:

@@ -3,6 +3,8 @@
 import functools
 import itertools
 import os
+import sys
+import threading
 from typing import Any
 
 import microserviceCommunication_pb2 as chain
@@ -192,6 +194,10 @@ def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Hand
             consume()
         config.follower = Follower(config.sidecar.channel, over=signal_flow.release, again=consume if first else None)
         config.follower.start()
+    if frames := sys.modules.get(
+        "dynamos.dataframe"
+    ):  # the service works on frames: import pandas while nothing is to do
+        threading.Thread(target=frames.load, daemon=True, name="pandas").start()
     return config
 
 

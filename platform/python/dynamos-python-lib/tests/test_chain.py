@@ -3,6 +3,8 @@
 import contextlib
 import json
 import queue
+import re
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import microserviceCommunication_pb2 as chain
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
-from dynamos import errors, grpc_client, signal_flow
+from dynamos import dataframe, errors, grpc_client, signal_flow
 from dynamos.errors import Unreachable
 from dynamos.grpc_client import GRPCClient
 from dynamos.ms_init import Configuration
@@ -253,6 +255,32 @@ def test_a_message_over_the_limit_becomes_a_clear_error(sidecar, ports, start, m
     sidecar.deliver(ports[1], message("SELECT 1"))
     error = sidecar.answer().metadata["error"]
     assert error.startswith("service-0: the message is too large: 6 MiB, and at most 1 MiB can be sent")
+
+
+def test_a_message_that_the_next_service_does_not_take_becomes_a_clear_error(
+    silent_sidecar, ports, start, message, monkeypatch
+):
+    silent_sidecar.options = []  # gRPC's own, as in upstream's services
+    silent_sidecar.listen()
+    config = start(0, 1, lambda m, ctx: config.next_client.ms_comm.send_data(m, struct(a=["x" * (5 << 20)]), {}))
+    silent_sidecar.deliver(ports[1], message("SELECT 1"))
+    error = silent_sidecar.answer().metadata["error"]
+    assert re.search(r"RESOURCE_EXHAUSTED: .*larger than max \(\d+ vs\. 4194304\)", error), error
+
+
+def test_pandas_is_imported_while_a_service_that_works_on_frames_waits(sidecar, start, monkeypatch):
+    loaded = threading.Event()
+    monkeypatch.setattr(dataframe, "load", loaded.set)
+    start(0, 1, lambda msComm: None)
+    assert loaded.wait(5)
+
+
+def test_frames_can_do_without_pandas_until_they_are_converted(monkeypatch):
+    for name in ("pandas", "dynamos.frame_read", "dynamos.frame_write"):
+        monkeypatch.setitem(sys.modules, name, None)
+    dataframe.load()
+    with pytest.raises(ImportError):
+        dataframe.protobuf_to_dataframe(struct(a=["1"]))
 
 
 def test_a_message_of_16_mib_passes(sidecar, ports, start, message):
