@@ -38,6 +38,7 @@ def collector(ports):
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
     server.add_insecure_port(f"localhost:{ports[0]}")
     server.start()
+    collector.server = server
     yield collector
     server.stop(0).wait()
 
@@ -86,6 +87,25 @@ def test_a_message_of_no_trace_gets_that_of_its_sender(collector, ports, sidecar
         expected = {"jsonTrace": IDS} if sent.traces.get("jsonTrace") == IDS else trace_forms(own.trace_id, own.span_id)
         assert dict(sidecar.answer().traces) == expected
     client.close_program()
+
+
+def test_a_collector_that_went_away_does_not_hold_up_the_end(collector, ports):
+    program = (
+        "import sys; from dynamos.tracer import InitTracer;"
+        f"tracer = InitTracer('a', 'localhost:{ports[0]}'); print(tracer.active, flush=True); sys.stdin.readline();"
+        "tracer.start_span('late').end()"
+    )
+    service = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert service.stdout.readline() == "True\n"
+    collector.server.stop(0).wait()
+    service.communicate("\n", timeout=10)  # OpenTelemetry itself tries for a minute
+    assert service.returncode == 0
 
 
 @pytest.mark.parametrize("host", ["localhost:1", "http://localhost:1", "no-such-host.invalid:4317"])
