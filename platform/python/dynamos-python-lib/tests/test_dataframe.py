@@ -108,12 +108,6 @@ def test_what_is_written_an_upstream_service_reads(column, read, apart):
     assert read_as_upstream(data, types) == {"x": read, "7": [1] * len(column)}
 
 
-def test_numbers_of_arrow_with_gaps_are_text_to_others():
-    pytest.importorskip("pyarrow")
-    data, metadata = dataframe_to_protobuf(pd.DataFrame({"x": pd.Series([1, None], dtype="int64[pyarrow]")}))
-    assert read_as_upstream(data, metadata) == {"x": ["1", "<NA>"]}
-
-
 def test_a_service_in_between_may_rewrite_columns_and_types_and_leave_the_schema():
     frame = pd.DataFrame({"b": pd.Series(["x", None], dtype="category"), "a": [1, 2], "old": [0, 0]})
     data, metadata = dataframe_to_protobuf(frame)
