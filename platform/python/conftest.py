@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ import rabbitMQ_pb2_grpc as rabbit_grpc
 from google.protobuf.empty_pb2 import Empty
 
 from dynamos import channel, signal_flow
+from dynamos.health import HealthServicer
+from dynamos.ms_init import Configuration, NewConfiguration
 
 WAIT = 10.0
 """Seconds after which a test stops to believe that something still comes."""
@@ -27,15 +30,20 @@ class Sidecar:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.watched = True  # whether it has dynamos.Health
+        self.options = channel.SERVER_OPTIONS
         self.initialised: queue.Queue[rabbit.ChainRequest] = queue.Queue()
         self.answers: queue.Queue[chain.MicroserviceCommunication] = queue.Queue()
         self.stopped: queue.Queue[rabbit.StopRequest] = queue.Queue()
         self._server: grpc.Server | None = None
 
     def listen(self) -> None:
-        self._server = grpc.server(futures.ThreadPoolExecutor(4), options=channel.SERVER_OPTIONS)
+        self._server = grpc.server(futures.ThreadPoolExecutor(4), options=self.options)
         chain_grpc.add_MicroserviceServicer_to_server(self, self._server)
         rabbit_grpc.add_RabbitMQServicer_to_server(_Rabbit(self), self._server)
+        self.health = HealthServicer()
+        if self.watched:
+            self.health.add_to_server(self._server)
         self._server.add_insecure_port(f"localhost:{self.port}")
         self._server.start()
 
@@ -102,6 +110,21 @@ def _free(port: int) -> bool:
 
 
 @pytest.fixture
+def sidecar_at() -> Iterator[Callable[[int], Sidecar]]:
+    """A sidecar that listens on a port of the test's choice."""
+    running: list[Sidecar] = []
+
+    def listen(port: int) -> Sidecar:
+        running.append(Sidecar(port))
+        running[-1].listen()
+        return running[-1]
+
+    yield listen
+    for sidecar in running:
+        sidecar.close()
+
+
+@pytest.fixture
 def silent_sidecar(ports: range) -> Iterator[Sidecar]:
     """A sidecar that doesn't listen yet."""
     sidecar = Sidecar(ports[0])
@@ -113,6 +136,33 @@ def silent_sidecar(ports: range) -> Iterator[Sidecar]:
 def sidecar(silent_sidecar: Sidecar) -> Sidecar:
     silent_sidecar.listen()
     return silent_sidecar
+
+
+@pytest.fixture
+def start(ports: range, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Configuration]]:
+    """Start service number ``place`` of ``length``, as its container would find itself."""
+    running: list[Configuration] = []
+
+    def start_service(place: int, length: int, handler: Callable[..., object], **env: str) -> Configuration:
+        settings = {
+            "SIDECAR_PORT": str(ports[0]),
+            "DESIGNATED_GRPC_PORT": str(ports[1 + place]),
+            "FIRST": str(int(place == 0)),
+            "LAST": str(int(place == length - 1)),
+            "JOB_NAME": "user-1234uva1",
+            "AGENT_ROLE": "all",
+            **env,
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        running.append(NewConfiguration(f"service-{place}", "localhost:", handler))
+        return running[-1]
+
+    before = signal.getsignal(signal.SIGTERM)
+    yield start_service
+    for config in running:
+        config.stop(0)
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(autouse=True)

@@ -10,14 +10,14 @@ import re
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
-from dynamos.dataframe import add_column, unique_names
-from dynamos.service_metadata import RESERVED
+from dynamos.frame_schema import Column, Schema
+from dynamos.frame_struct import add_column, unique_names
 from tables import DatasetError, Tables
 
 HEAP_LIMIT = 1 << 30
@@ -61,16 +61,15 @@ class Result:
         """As the data and the column types of a message, the same that pandas would have given.
 
         Whole numbers are int64, numbers with a decimal or with a NULL among them float64 (NULL is ``nan``),
-        everything else is object (NULL is ``None``).
+        everything else is object (NULL is ``None``, or a null in a column that has a text ``None``).
         """
         data = Struct()
-        types = {}
-        for name, column in zip(self.names, self.columns, strict=True):
-            dtype, texts = _as_pandas(column)
+        described = []
+        for name, values in zip(self.names, self.columns, strict=True):
+            texts, column = _as_pandas(values, name)
             add_column(data, name, texts)
-            if name not in RESERVED:
-                types[name] = dtype
-        return data, types
+            described.append(column)
+        return data, Schema(described).to_metadata()
 
 
 def run(query: str, tables: Tables, limits: Limits) -> Result:
@@ -176,10 +175,12 @@ class _Guard:
         return str(error)
 
 
-def _as_pandas(column: Sequence[Any]) -> tuple[str, Iterator[str]]:
-    kinds = set(map(type, column))
+def _as_pandas(values: Sequence[Any], name: str) -> tuple[Iterable[str | None], Column]:
+    kinds = set(map(type, values))
     if kinds == {int}:
-        return "int64", map(str, column)
+        return map(str, values), Column(name, "int64")
     if kinds & {int, float} and kinds <= {int, float, type(None)}:
-        return "float64", ("nan" if value is None else str(float(value)) for value in column)
-    return "object", map(str, column)
+        return ("nan" if value is None else str(float(value)) for value in values), Column(name, "float64")
+    if None in values and "None" in values:
+        return (None if value is None else str(value) for value in values), Column(name, "object", null="None")
+    return map(str, values), Column(name, "object", missing=("None",) if None in values else ())

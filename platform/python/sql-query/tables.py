@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dynamos.dataframe import unique_names
+from dynamos.frame_struct import unique_names
 
 T = TypeVar("T")
 

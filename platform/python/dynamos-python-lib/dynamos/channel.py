@@ -2,8 +2,7 @@
 
 import grpc
 
-MESSAGE_LIMIT = 256 << 20
-"""Bytes of the largest message that is sent or accepted (gRPC's own default is 4 MiB)."""
+from dynamos.errors import MESSAGE_LIMIT
 
 _LIMITS = [
     ("grpc.max_send_message_length", MESSAGE_LIMIT),

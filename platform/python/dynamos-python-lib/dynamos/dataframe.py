@@ -1,87 +1,103 @@
 """A pandas DataFrame as a message's data, and back.
 
-Data is a Struct: each column a list of strings. What pandas knows beyond that, the type of each
-column, goes into a dict for the message's metadata. Writing needs no pandas import; reading does,
-and imports it only then (0.3 s).
+Data is a Struct: each column a list of strings, ``str(value)`` of each value, as every service of the platform reads
+it. What pandas knows beyond that goes into a dict for the message's metadata: each column's type under the column's
+name and, only where types don't tell all, one more key (:mod:`dynamos.frame_schema`).
+
+What comes back as it was: numpy's and pandas's nullable numbers and booleans, text, times with and without a zone,
+durations, periods, categories, objects that are all text, int, float or bool, each with its missing values (None, NaN,
+NA and NaT); the columns' order and labels, also repeated ones, numbers and tuples; a table without rows. What doesn't:
+the index (``df.reset_index()`` makes it a column), ``df.attrs``, and columns of other types or of mixed objects, which
+come back as text.
+
+Importing this module imports neither pandas nor gRPC (0.3 s). Its functions import pandas; a service that imports this
+module has that done by NewConfiguration meanwhile, so that it is there when the message comes.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.struct_pb2 import Struct
 
-from dynamos.service_metadata import RESERVED
+from dynamos import errors
+from dynamos.errors import MessageTooLarge
+from dynamos.frame_schema import SAME, Schema, from_metadata
+from dynamos.frame_struct import add_column, column_texts, unique_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["add_column", "dataframe_to_protobuf", "protobuf_to_dataframe", "unique_names"]
+
+
+def load() -> None:
+    """Import what the other functions need, if it is installed."""
+    with contextlib.suppress(ImportError):
+        import dynamos.frame_read
+        import dynamos.frame_write  # noqa: F401
+
 
 def dataframe_to_protobuf(df: "pd.DataFrame") -> tuple[Struct, dict[str, str]]:
-    """The columns as lists of ``str(value)``, and the name of each column's pandas type.
+    """The columns as lists of ``str(value)``, and the metadata that tells their types.
 
-    A Struct has one column of each name; further ones of the same name are numbered, see
-    :func:`unique_names`.
+    A Struct has one column of each name; further ones of the same name are numbered, see :func:`unique_names`. Send
+    the metadata along, either as it is or as JSON under ``dataframe_metadata``.
+
+    Raises ValueError for text that isn't valid Unicode (a lone surrogate), naming column and row, and MessageTooLarge
+    as soon as the columns so far are more than a message may hold.
     """
+    from dynamos.frame_write import write_column
+
     data = Struct()
-    types: dict[str, str] = {}
-    for position, name in enumerate(unique_names(str(column) for column in df.columns)):
-        column = df.iloc[:, position]
-        add_column(data, name, map(str, column))
-        if name not in RESERVED:
-            types[name] = str(column.dtype)
-    return data, types
+    columns = []
+    size = 0
+    for position, field in enumerate(unique_names(str(label) for label in df.columns)):
+        label = df.columns[position]
+        same = isinstance(label, str) and label == field
+        texts, column = write_column(df.iloc[:, position], field, SAME if same else label)
+        add_column(data, field, texts)
+        columns.append(column)
+        size += data.fields[field].ByteSize()
+        if size > errors.MESSAGE_LIMIT:
+            raise MessageTooLarge(
+                f"the table of {len(df):,} rows, after {position + 1} of {df.shape[1]} columns,", size
+            )
+    names = list(df.columns.names) if any(name is not None for name in df.columns.names) else None
+    return data, Schema(columns, names, df.columns.nlevels > 1).to_metadata()
 
 
 def protobuf_to_dataframe(data_struct: Struct, metadata: Mapping[str, str] | None = None) -> "pd.DataFrame":
-    """The data as a DataFrame, with the types that the metadata names.
+    """The data as a DataFrame with an index from 0, with the types that the metadata tells.
 
-    ``int*`` becomes int, ``float*`` float, ``bool`` whether the text is true or 1; every other column, and
-    every column without a type, stays text. Raises ValueError for a text that its type can't be.
+    ``metadata`` is the message's, or the JSON object of its ``dataframe_metadata``; that key goes before types under
+    the columns' own names. A column without a type gets one by the rule of :mod:`dynamos.frame_inference`, a column of
+    a type that isn't known here is text. Columns are in the order that the metadata tells, else in that of their names.
+
+    Raises ValueError, naming the column, for a text that its type can't be and for columns of different lengths, and
+    for metadata that can't be read.
     """
     import pandas as pd
 
-    columns = {}
-    for name, column in data_struct.fields.items():
-        texts = [value.string_value for value in column.list_value.values]
-        columns[name] = pd.Series(_typed(texts, (metadata or {}).get(name, "")), name=name)
-    return pd.DataFrame(columns)
+    from dynamos.frame_read import read_column
 
-
-def _typed(texts: list[str], dtype: str) -> list[int] | list[float] | list[bool] | list[str]:
-    kind = dtype.lower()
-    if kind.startswith("int"):
-        return [int(text) for text in texts]
-    if kind.startswith("float"):
-        return [float(text) for text in texts]
-    if kind.startswith("bool"):
-        return [text.lower() in ("true", "1") for text in texts]
-    return texts
-
-
-def add_column(data: Struct, name: str, texts: Iterable[str]) -> None:
-    """Append the texts to the data's column ``name``."""
-    column = data.fields[name].list_value
-    column.SetInParent()  # a column without rows is an empty list, not a value of no kind
-    add = column.values.add
-    for text in texts:
-        add(string_value=text)
-
-
-def unique_names(names: Iterable[str]) -> list[str]:
-    """The names in order, a repeated one numbered as pandas numbers it when it reads a file.
-
-    >>> unique_names(["id", "name", "id", "id"])
-    ['id', 'name', 'id.1', 'id.2']
-    """
-    wanted = list(names)
-    taken = set(wanted)
-    seen: set[str] = set()
-    out = []
-    for name in wanted:
-        unique, number = name, 0
-        while unique in seen or (number and unique in taken):
-            number += 1
-            unique = f"{name}.{number}"
-        seen.add(unique)
-        out.append(unique)
-    return out
+    schema = from_metadata(metadata or {}, data_struct.fields)
+    arrays: dict[int, Any] = {}
+    rows: int | None = None
+    for position, column in enumerate(schema.columns):
+        texts = column_texts(data_struct, column.field)
+        if rows is not None and len(texts) != rows:
+            raise ValueError(
+                f"column {column.field!r} has {len(texts)} rows, column {schema.columns[0].field!r} has {rows}"
+            )
+        rows = len(texts)
+        arrays[position] = read_column(texts, column)
+    frame = pd.DataFrame(arrays)
+    labels = [column.field if column.label is SAME else column.label for column in schema.columns]
+    if not labels:
+        return frame
+    if schema.multi:
+        frame.columns = pd.MultiIndex.from_tuples(labels, names=schema.names)
+    else:
+        frame.columns = pd.Index(labels, name=schema.names[0] if schema.names else None, tupleize_cols=False)
+    return frame

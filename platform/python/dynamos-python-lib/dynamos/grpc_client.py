@@ -1,9 +1,11 @@
 """The connection to the next container of the Pod: a service, or the sidecar at the end of the chain."""
 
+import itertools
 import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +16,14 @@ import microserviceCommunication_pb2 as chain
 import microserviceCommunication_pb2_grpc as chain_grpc
 from google.protobuf.struct_pb2 import Struct
 
+from dynamos import errors
 from dynamos.base_client import BaseClient
-from dynamos.channel import MESSAGE_LIMIT, open_channel
+from dynamos.channel import open_channel
+from dynamos.errors import ChainError, MessageTooLarge, Unreachable
 from dynamos.rabbit_client import RabbitClient
+from dynamos.tracer import current_forms
+
+__all__ = ["ChainError", "GRPCClient", "HealthClient", "MicroserviceClient", "table"]
 
 
 def ready_timeout(request_timeout: str | None) -> float:
@@ -28,14 +35,8 @@ def ready_timeout(request_timeout: str | None) -> float:
 READY_TIMEOUT = ready_timeout(os.getenv("DYNAMOS_HTTP_REQUEST_TIMEOUT"))
 """Seconds that the other end has to start listening. Less than an agent waits for the answer."""
 
-_LIMIT_MIB = MESSAGE_LIMIT >> 20
 
-
-class ChainError(Exception):
-    """A message can't be handed on; the text says which peer or which limit stands in the way."""
-
-
-class GRPCClient:
+class GRPCClient(BaseClient):
     """One channel with a client for each thing that the other end offers: health, ms_comm, rabbit.
 
     Making one doesn't wait: the channel connects in the background, and each call waits for it.
@@ -43,11 +44,11 @@ class GRPCClient:
 
     def __init__(self, grpc_addr: str, service_name: str) -> None:
         self.grpc_addr = grpc_addr
-        self.channel = self.get_grpc_connection(grpc_addr)
+        super().__init__(self.get_grpc_connection(grpc_addr), service_name)
         self.ready = grpc.channel_ready_future(self.channel)
-        self.health = HealthClient(self.channel, service_name)
-        self.ms_comm = MicroserviceClient(self.channel, service_name)
-        self.rabbit = RabbitClient(self.channel, service_name)
+        self.health = HealthClient(self.channel, service_name, self.logger)
+        self.ms_comm = MicroserviceClient(self.channel, service_name, self.logger)
+        self.rabbit = RabbitClient(self.channel, service_name, self.logger)
         self.ms_comm.ready, self.ms_comm.address = self.ready, grpc_addr
 
     def get_grpc_connection(self, grpc_addr: str) -> grpc.Channel:
@@ -66,8 +67,9 @@ class MicroserviceClient(BaseClient):
 
     def __init__(self, channel: grpc.Channel, service_name: str, logger: logging.Logger | None = None) -> None:
         super().__init__(channel, service_name, logger)
-        self._stub = chain_grpc.MicroserviceStub(channel)
-        self._sent = threading.local()
+        self.stub = chain_grpc.MicroserviceStub(channel)
+        self._outcome = threading.local()
+        self._deadline: float | None = None
         self.ready: grpc.Future[Any] | None = None
         self.address = "the next service"
         self.answers_requester = False
@@ -81,40 +83,59 @@ class MicroserviceClient(BaseClient):
 
         Returns when the other end has handled it, and with it the rest of the chain. Raises ChainError if
         there is no data, if the other end can't be reached within READY_TIMEOUT, if the message is too
-        large, or if the call fails.
+        large (MessageTooLarge), or if the call fails.
         """
-        if data is None:
-            raise ChainError(f"{self.service_name} has no data to send on")
-        msComm.data.CopyFrom(data)
-        for key, value in (metadata or {}).items():
-            msComm.metadata[key] = value
-        if self.answers_requester and not msComm.result:
-            msComm.result = table(msComm.data)
-        self.send(msComm)
+        try:
+            if data is None:
+                raise ChainError("there is no data to send on")
+            msComm.data.CopyFrom(data)
+            for key, value in (metadata or {}).items():
+                msComm.metadata[key] = value
+            if self.answers_requester and not msComm.result:
+                msComm.result = table(msComm.data)
+            self.send(msComm)
+        except ChainError as error:
+            self._outcome.error = error
+            raise
 
     def send(self, msComm: chain.MicroserviceCommunication) -> None:
-        """Hand the message on as it is. Raises what send_data raises."""
+        """Hand the message on as it is. Raises what send_data raises.
+
+        A message that belongs to no trace yet gets that of the span that this thread is in.
+        """
+        if not msComm.traces:
+            msComm.traces.update(current_forms())
         size = msComm.ByteSize()
-        if size > MESSAGE_LIMIT:
-            raise ChainError(
-                f"the message is too large: {size >> 20} MiB, and at most {_LIMIT_MIB} MiB can be sent; "
-                "select fewer rows or columns"
-            )
+        if size > errors.MESSAGE_LIMIT:
+            raise MessageTooLarge("the message", size)
         try:
             if self.ready is not None:
-                self.ready.result(timeout=READY_TIMEOUT)
-            self._stub.SendData(msComm)
+                self.ready.result(timeout=self._patience())
+            self.stub.SendData(msComm)
         except grpc.FutureTimeoutError:
-            raise ChainError(f"{self.address} did not listen within {READY_TIMEOUT:.0f} s") from None
+            raise Unreachable(f"{self.address} did not listen within {READY_TIMEOUT:.0f} s") from None
         except grpc.RpcError as error:
-            raise ChainError(f"{self.address} refused the message: {error.code().name}: {error.details()}") from error
-        self._sent.by_this_thread = True
+            kind = Unreachable if error.code() is grpc.StatusCode.UNAVAILABLE else ChainError
+            raise kind(f"{self.address} refused the message: {error.code().name}: {error.details()}") from error
+        self._outcome.sent = True
 
     def take_sent(self) -> bool:
         """Whether this thread has handed on a message since it last asked."""
-        sent: bool = getattr(self._sent, "by_this_thread", False)
-        self._sent.by_this_thread = False
+        sent: bool = getattr(self._outcome, "sent", False)
+        self._outcome.sent = False
         return sent
+
+    def take_error(self) -> ChainError | None:
+        """What send_data raised in this thread since it was last asked."""
+        error: ChainError | None = getattr(self._outcome, "error", None)
+        self._outcome.error = None
+        return error
+
+    def _patience(self) -> float:
+        """Seconds of READY_TIMEOUT that are left; it begins with the first message."""
+        if self._deadline is None:
+            self._deadline = time.monotonic() + READY_TIMEOUT
+        return max(0.0, self._deadline - time.monotonic())
 
 
 class HealthClient(BaseClient):
@@ -122,13 +143,13 @@ class HealthClient(BaseClient):
 
     def __init__(self, channel: grpc.Channel, service_name: str, logger: logging.Logger | None = None) -> None:
         super().__init__(channel, service_name, logger)
-        self._stub = health_grpc.HealthStub(channel)
+        self.stub = health_grpc.HealthStub(channel)
 
     def check_health(self, timeout: float = READY_TIMEOUT) -> int | None:
         """Its status (1 is SERVING) as soon as it listens, or None if it does not within ``timeout`` seconds."""
         request = health.HealthCheckRequest(service=self.service_name)
         try:
-            status: int = self._stub.Check(request, timeout=timeout, wait_for_ready=True).status
+            status: int = self.stub.Check(request, timeout=timeout, wait_for_ready=True).status
         except grpc.RpcError as error:
             self.logger.warning("no health status: %s", error.code().name)
             return None
@@ -136,9 +157,14 @@ class HealthClient(BaseClient):
 
 
 def table(data: Struct) -> bytes:
-    """The data as the platform's tables are answered: a JSON array of rows of strings, column names first."""
-    columns = {name: [_text(value) for value in column.list_value.values] for name, column in data.fields.items()}
-    rows = [list(columns), *(list(row) for row in zip(*columns.values(), strict=False))]
+    """The data as the platform's tables are answered: a JSON array of rows of strings, column names first.
+
+    Columns are in the order of their names, so that the same request gets the same answer; cells that a shorter column
+    lacks are empty.
+    """
+    names = sorted(data.fields)
+    columns = [[_text(value) for value in data.fields[name].list_value.values] for name in names]
+    rows = [names, *(list(row) for row in itertools.zip_longest(*columns, fillvalue=""))]
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -1,20 +1,24 @@
 """Find the service's place in its chain, connect it, and take it down again. Begin with NewConfiguration."""
 
+import functools
 import itertools
 import os
-import signal
+import sys
 import threading
 from typing import Any
 
 import microserviceCommunication_pb2 as chain
 
 from dynamos import signal_flow
-from dynamos.grpc_client import ChainError, GRPCClient
+from dynamos.errors import ChainError, Unreachable
+from dynamos.grpc_client import GRPCClient
 from dynamos.grpc_server import GRPCServer
 from dynamos.handler import Handler, call
-from dynamos.logger import InitLogger
+from dynamos.logger import InitLogger, correlated, set_service
 from dynamos.service_metadata import ERROR
-from dynamos.tracer import parent_context
+from dynamos.sidecar import Follower
+from dynamos.termination import stop_on_sigterm
+from dynamos.tracer import carried, parent_context
 
 MESSAGE_TYPE = "microserviceCommunication"
 
@@ -66,9 +70,14 @@ class Configuration:
         self.service_name = service_name
         self.ms_message_handler = ms_message_handler
         self.rabbit_msg_client: GRPCClient | None = None
-        self.next_client: GRPCClient
-        self.grpc_server: GRPCServer
+        # NewConfiguration sets both; a service never sees the None.
+        self.next_client: GRPCClient = None  # type: ignore[assignment]
+        self.grpc_server: GRPCServer = None  # type: ignore[assignment]
+        self.sidecar: GRPCClient | None = None
+        """The connection to the sidecar of any service that was told its port."""
+        self.follower: Follower | None = None
         self._received = itertools.count(1)
+        self._broken = False  # the services after this one were left out
 
     def receive(self, msComm: chain.MicroserviceCommunication) -> None:
         """Handle one message, however it ends: the requester gets an answer or the error.
@@ -76,50 +85,76 @@ class Configuration:
         A message that failed before is handed on without asking the handler. If the handler raises, or
         the message can't be sent, the error is sent to the end of the chain instead; so it is if the
         handler returns without having sent anything although all messages it can wait for are there.
-        Raises ChainError only if that is impossible too; the caller then knows that the message went nowhere.
+        If the next service can't be reached, the error goes to the sidecar directly. Raises ChainError only
+        if that is impossible too; the caller then knows that the message went nowhere.
         """
+        with correlated(msComm.request_metadata.correlation_id), carried(msComm.traces):
+            self._receive(msComm)
+
+    def _receive(self, msComm: chain.MicroserviceCommunication) -> None:
         complete = next(self._received) >= _messages_to_come()
-        if msComm.metadata.get(ERROR):
+        if msComm.metadata.get(ERROR) and not msComm.HasField("data"):  # with data, it is the type of a column
             self._fail(msComm, msComm.metadata[ERROR])
             return
         self.next_client.ms_comm.take_sent()
+        self.next_client.ms_comm.take_error()
         try:
             check_type(msComm)
             call(self.ms_message_handler, msComm, parent_context(msComm.traces))
         except Exception as error:
-            logger.exception("request %s failed", msComm.request_metadata.correlation_id)
+            logger.exception("the request failed")
             if self.next_client.ms_comm.take_sent():  # the answer is out; there is no second one
                 signal_flow.release()
                 return
-            self._fail(msComm, f"{self.service_name}: {str(error) or type(error).__name__}")
+            text = f"{self.service_name}: {str(error) or type(error).__name__}"
+            self._fail(msComm, text, reachable=not isinstance(error, Unreachable))
             return
         if complete and not self.next_client.ms_comm.take_sent():
-            self._fail(msComm, f"{self.service_name}: the handler sent nothing on; its log says why")
+            # Many handlers catch what send_data raises, and log it.
+            caught = self.next_client.ms_comm.take_error()
+            text = f"{self.service_name}: {caught or 'the handler sent nothing on; its log says why'}"
+            self._fail(msComm, text, reachable=not isinstance(caught, Unreachable))
 
-    def _fail(self, msComm: chain.MicroserviceCommunication, text: str) -> None:
+    def _fail(self, msComm: chain.MicroserviceCommunication, text: str, reachable: bool = True) -> None:
         failed = chain.MicroserviceCommunication()
         msComm.ClearField("data")  # before the copy: it may be large
         failed.CopyFrom(msComm)
         failed.ClearField("result")
         failed.metadata[ERROR] = text
         try:
-            self.next_client.ms_comm.send(failed)
-        except ChainError as error:
-            raise ChainError(f"{text} (and {error})") from error
+            self._send_failure(failed, text, reachable)
         finally:
             signal_flow.release()  # the handler gave up, and nobody else would end main's wait
+
+    def _send_failure(self, failed: chain.MicroserviceCommunication, text: str, reachable: bool) -> None:
+        ways = [self.next_client] if reachable else []
+        if self.sidecar is not None and self.sidecar is not self.next_client:
+            ways.append(self.sidecar)
+        reason: ChainError | None = None
+        for way in ways:
+            try:
+                way.ms_comm.send(failed)
+            except ChainError as error:
+                reason = error
+                continue
+            self._broken = way is not self.next_client
+            return
+        raise ChainError(f"{text} (and {reason})" if reason else text) from reason
 
     def stop(self, sleep_time: float = 2) -> None:
         """End the service: finish calls under way (``sleep_time`` seconds at most), then close everything.
 
-        The last service of a chain also ends the sidecar.
+        The last service of a chain also ends the sidecar, as does one that had to leave out those after it.
         """
-        self.grpc_server.stop(sleep_time)
-        if self.last_service and self.rabbit_msg_client is not None:
-            self.rabbit_msg_client.rabbit.stop()
-        self.next_client.close_program()
-        if self.rabbit_msg_client is not None:
-            self.rabbit_msg_client.close_program()
+        if self.follower is not None:
+            self.follower.stop()
+        if self.grpc_server is not None:
+            self.grpc_server.stop(sleep_time)
+        if self.sidecar is not None and (self.last_service or self._broken):
+            self.sidecar.rabbit.stop()
+        for client in (self.next_client, self.sidecar):
+            if client is not None:
+                client.close_program()
 
 
 def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Handler) -> Configuration:
@@ -128,7 +163,8 @@ def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Hand
     DESIGNATED_GRPC_PORT is its own port, FIRST and LAST are 1 or 0, JOB_NAME the Job's queue, SIDECAR_PORT
     where the sidecar listens; ``grpc_addr`` is what comes before a port, "localhost:". Messages may arrive
     before this returns, so a handler that needs the Configuration waits for an event that main sets
-    afterwards (see the package's example). SIGTERM then ends main's wait, so that it stops the service.
+    afterwards (see the package's example). From now on, SIGTERM, a message that failed, and the end of the
+    sidecar end main's wait, so that it stops the service.
 
     Raises ValueError if the environment is incomplete, RuntimeError if the port is taken, grpc.RpcError
     if the sidecar doesn't answer the first service.
@@ -138,18 +174,30 @@ def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Hand
     job_name = get_env_var("JOB_NAME") or ""
     if not job_name:
         raise ValueError("environment variable JOB_NAME is not set")
+    set_service(service_name)
     config = Configuration(job_name, port, first, last, service_name, ms_message_handler)
-    sidecar = GRPCClient(f"{grpc_addr}{_number('SIDECAR_PORT')}", service_name) if first or last else None
-    config.rabbit_msg_client = sidecar
-    config.next_client = sidecar if last and sidecar else GRPCClient(f"{grpc_addr}{port + 1}", service_name)
+    if first or last or get_env_var("SIDECAR_PORT"):
+        config.sidecar = GRPCClient(f"{grpc_addr}{_number('SIDECAR_PORT')}", service_name)
+    config.rabbit_msg_client = config.sidecar if first or last else None
+    config.next_client = (
+        config.sidecar if last and config.sidecar else GRPCClient(f"{grpc_addr}{port + 1}", service_name)
+    )
     # A data provider's last service feeds another Job, which would be sent every value twice.
     provider = (get_env_var("AGENT_ROLE") or "").lower() == "dataprovider"
     config.next_client.ms_comm.answers_requester = last and not provider
     register_function("callback", ms_message_handler)
     config.grpc_server = GRPCServer(f"{grpc_addr}{port}", config.receive)
-    _stop_on_sigterm()
-    if first and sidecar:
-        sidecar.rabbit.initialize_rabbit(job_name, port)
+    stop_on_sigterm()
+    if config.sidecar is not None:
+        consume = functools.partial(config.sidecar.rabbit.initialize_rabbit, job_name, port)
+        if first:
+            consume()
+        config.follower = Follower(config.sidecar.channel, over=signal_flow.release, again=consume if first else None)
+        config.follower.start()
+    if frames := sys.modules.get(
+        "dynamos.dataframe"
+    ):  # the service works on frames: import pandas while nothing is to do
+        threading.Thread(target=frames.load, daemon=True, name="pandas").start()
     return config
 
 
@@ -176,10 +224,3 @@ def _number(var_name: str) -> int:
         return int(value or "")
     except ValueError:
         raise ValueError(f"environment variable {var_name} is {value!r}, expected a number") from None
-
-
-def _stop_on_sigterm() -> None:
-    # Without a handler the kernel ignores SIGTERM for a container's first process, and the Pod's end
-    # takes the whole grace period of 30 s.
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=signal_flow.release).start())

@@ -20,7 +20,7 @@ class RabbitClient(BaseClient):
 
     def __init__(self, channel: grpc.Channel, service_name: str, logger: logging.Logger | None = None) -> None:
         super().__init__(channel, service_name, logger)
-        self._stub = rabbit_grpc.RabbitMQStub(channel)
+        self.stub = rabbit_grpc.RabbitMQStub(channel)
         self._stopped = False
 
     def initialize_rabbit(self, routing_key: str, port: int, queue_auto_delete: bool = False) -> None:
@@ -34,7 +34,7 @@ class RabbitClient(BaseClient):
             queue_auto_delete=queue_auto_delete,
             port=port,
         )
-        self._stub.InitRabbitForChain(request, timeout=INIT_TIMEOUT, wait_for_ready=True)
+        self.stub.InitRabbitForChain(request, timeout=INIT_TIMEOUT, wait_for_ready=True)
 
     def stop(self) -> None:
         """Tell the sidecar that the Job is done. Only the first call does: a second one crashes some sidecars.
@@ -45,6 +45,6 @@ class RabbitClient(BaseClient):
             return
         self._stopped = True
         try:
-            self._stub.StopReceivingRabbit(rabbit.StopRequest(), timeout=STOP_TIMEOUT)
+            self.stub.StopReceivingRabbit(rabbit.StopRequest(), timeout=STOP_TIMEOUT)
         except grpc.RpcError as error:
             self.logger.warning("the sidecar did not take the order to stop: %s", error.code().name)

@@ -5,6 +5,7 @@ Beside them, metadata may hold the pandas type of each column under the column's
 
 import json
 from collections.abc import Mapping, MutableMapping
+from typing import TypeVar
 
 ERROR = "error"
 """Why the chain failed, "<service>: <text>". A message that has it carries no data."""
@@ -15,21 +16,26 @@ SERVICES = "services"
 DATAFRAME = "dataframe_metadata"
 """A JSON object, column to pandas type, for services that keep the types apart from the rest."""
 
-RESERVED = frozenset({ERROR, SERVICES, DATAFRAME})
+SCHEMA = "dataframe_schema"
+"""What types alone don't tell about the columns; see :mod:`dynamos.frame_schema`."""
+
+RESERVED = frozenset({ERROR, SERVICES, DATAFRAME, SCHEMA})
 """A column of such a name has no type under its own name: a table with a column ``error`` didn't fail."""
 
+Metadata = TypeVar("Metadata", bound=MutableMapping[str, str])
 
-def register_service_on_metadata(metadata: MutableMapping[str, str], service_name: str) -> dict[str, str]:
-    """A copy of the metadata in which the service is listed after those that worked before it.
+
+def register_service_on_metadata(metadata: Metadata, service_name: str) -> Metadata:
+    """List the service in the metadata, after those that worked before it. Gives the same metadata.
 
     Raises ValueError if the list that is there is not a JSON list.
     """
-    services = _services(metadata)
-    return {**metadata, SERVICES: json.dumps([*services, service_name])}
+    metadata[SERVICES] = json.dumps([*_services(metadata), service_name])
+    return metadata
 
 
 def _services(metadata: Mapping[str, str]) -> list[str]:
-    text = metadata.get(SERVICES, "[]") or "[]"
+    text = metadata.get(SERVICES, "[]")
     try:
         services = json.loads(text)
     except ValueError:

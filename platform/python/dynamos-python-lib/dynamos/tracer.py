@@ -5,15 +5,16 @@ The OpenTelemetry SDK and its exporter take 175 ms to import, which would be a f
 and only then imports them.
 """
 
-import json
 import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from dynamos.logger import InitLogger
+from dynamos.trace_forms import trace_forms, trace_ids
 
 CONNECT_TIMEOUT = 0.25
 """Seconds that the collector has to accept a connection."""
@@ -29,6 +30,7 @@ EXPORT_TIMEOUT = 2
 """Seconds that one batch of spans may take to be sent, also while the process ends."""
 
 logger = InitLogger()
+_traces: ContextVar[Mapping[str, bytes]] = ContextVar("traces", default={})  # noqa: B039 # never written
 
 
 class IdleSpan:
@@ -52,6 +54,11 @@ class IdleSpan:
 
     def is_recording(self) -> bool:
         return False
+
+    def __enter__(self) -> "IdleSpan":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
 
     def get_span_context(self) -> Any:
         """OpenTelemetry's context of no span. Imports its API."""
@@ -81,12 +88,20 @@ class Tracer:
 
     @contextmanager
     def start_as_current_span(self, name: str, context: Any = None, **options: Any) -> Iterator[Any]:
-        """The block as a span; ``context`` is the handler's ``ctx``. Gives the span."""
+        """The block, or the decorated function, as a span. Gives the span.
+
+        ``context`` is the handler's ``ctx``; without one, a span that isn't inside another is the child of the
+        message that this thread handles.
+        """
         if not self.active:
             yield IdleSpan()
             return
-        with self._real.start_as_current_span(name, context=context, **options) as span:
+        with self._real.start_as_current_span(name, context=context or _inherited(), **options) as span:
             yield span
+
+    def start_span(self, name: str, context: Any = None, **options: Any) -> Any:
+        """A span that the caller ends; see start_as_current_span."""
+        return self._real.start_span(name, context=context or _inherited(), **options) if self.active else IdleSpan()
 
     def _decide(self, tracing_host: str) -> None:
         try:
@@ -112,27 +127,48 @@ def InitTracer(service_name: str, tracing_host: str) -> Tracer:
 
 
 def parent_context(traces: Mapping[str, bytes]) -> Any:
-    """The trace context that a message carries in ``traces["jsonTrace"]``.
+    """The trace context that a message carries, in ``traces["jsonTrace"]`` or ``traces["binaryTrace"]``.
 
     None if there is none, or if this process doesn't use OpenTelemetry.
     """
-    text = traces.get("jsonTrace")
-    if not text or "opentelemetry.trace" not in sys.modules:
+    if "opentelemetry.trace" not in sys.modules:
+        return None
+    ids = trace_ids(traces)
+    if ids is None:
         return None
     from opentelemetry import trace
 
-    try:
-        ids = json.loads(text)
-        parent = trace.SpanContext(
-            trace_id=int(ids["TraceID"], 16),
-            span_id=int(ids["SpanID"], 16),
-            is_remote=True,
-            trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        logger.warning("the message's jsonTrace can't be read: %r", error)
-        return None
+    parent = trace.SpanContext(ids[0], ids[1], is_remote=True, trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED))
     return trace.set_span_in_context(trace.NonRecordingSpan(parent))
+
+
+@contextmanager
+def carried(traces: Mapping[str, bytes]) -> Iterator[None]:
+    """In the block, spans without another parent belong to the trace that the message carries."""
+    token = _traces.set(traces)
+    try:
+        yield
+    finally:
+        _traces.reset(token)
+
+
+def current_forms() -> dict[str, bytes]:
+    """The span that this thread is in, as a message carries it; empty outside of one."""
+    if "opentelemetry.trace" not in sys.modules:
+        return {}
+    from opentelemetry import trace
+
+    span = trace.get_current_span().get_span_context()
+    return trace_forms(span.trace_id, span.span_id, span.trace_flags.sampled) if span.is_valid else {}
+
+
+def _inherited() -> Any:
+    """The context of the message that this thread handles; None inside a span, and where there is no message."""
+    from opentelemetry import trace
+
+    if trace.get_current_span().get_span_context().is_valid:
+        return None
+    return parent_context(_traces.get())
 
 
 def pretty_print_span_context(span: Any) -> None:

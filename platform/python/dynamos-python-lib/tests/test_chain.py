@@ -1,10 +1,13 @@
 """Services in their places of a chain, over real gRPC on loopback, with a fake sidecar at its ends."""
 
+import contextlib
 import json
 import queue
-import signal
+import re
+import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 
 import grpc
 import health_pb2
@@ -12,39 +15,12 @@ import microserviceCommunication_pb2 as chain
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
-from dynamos import channel, grpc_client, signal_flow
+from dynamos import dataframe, errors, grpc_client, signal_flow
+from dynamos.errors import Unreachable
 from dynamos.grpc_client import GRPCClient
-from dynamos.ms_init import Configuration, NewConfiguration
+from dynamos.ms_init import Configuration
 
-Start = Callable[..., Configuration]
 Message = Callable[..., chain.MicroserviceCommunication]
-
-
-@pytest.fixture
-def start(ports: range, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Start service number ``place`` of ``length``, as its container would find itself."""
-    running: list[Configuration] = []
-
-    def start_service(place: int, length: int, handler: Callable[..., object], **env: str) -> Configuration:
-        settings = {
-            "SIDECAR_PORT": str(ports[0]),
-            "DESIGNATED_GRPC_PORT": str(ports[1 + place]),
-            "FIRST": str(int(place == 0)),
-            "LAST": str(int(place == length - 1)),
-            "JOB_NAME": "user-1234uva1",
-            "AGENT_ROLE": "all",
-            **env,
-        }
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        running.append(NewConfiguration(f"service-{place}", "localhost:", handler))
-        return running[-1]
-
-    before = signal.getsignal(signal.SIGTERM)
-    yield start_service
-    for config in running:
-        config.stop(0)
-    signal.signal(signal.SIGTERM, before)
 
 
 def struct(**columns: list[str]) -> Struct:
@@ -101,6 +77,17 @@ def test_a_data_providers_last_service_leaves_the_result_to_the_compute_provider
     assert sidecar.answer().result == b""
 
 
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        ({}, [[]]),
+        ({"b": ["1", "2"], "a": ["é", None], "c": ["x"]}, [["a", "b", "c"], ["é", "1", "x"], ["", "2", ""]]),
+    ],
+)
+def test_a_table_is_the_same_each_time(columns, rows):
+    assert json.loads(grpc_client.table(struct(**columns))) == rows
+
+
 def test_a_result_that_the_handler_set_stays(sidecar, ports, start, message):
     def handler(msComm, ctx):
         msComm.result = b'{"own": 1}'
@@ -117,6 +104,16 @@ def test_only_the_last_service_ends_the_sidecar_and_only_once(sidecar, start, pl
     config.stop()
     config.stop()
     assert sidecar.stopped.qsize() == stops
+
+
+def test_a_column_called_error_is_no_failure(sidecar, ports, start, message):
+    step = Step("a")
+    step.config = start(0, 1, step.two_arguments)
+    sent = message("SELECT 1")
+    sent.data.CopyFrom(struct(error=["none"], steps=["before"]))
+    sent.metadata["error"] = "object"  # its type, as upstream's services write it
+    sidecar.deliver(ports[1], sent)
+    assert list(sidecar.answer().data["steps"]) == ["before", "a"]
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
@@ -173,6 +170,16 @@ def test_a_handler_that_swallows_its_failure_is_no_silence(sidecar, ports, start
     assert sidecar.answer().metadata["error"] == "service-0: the handler sent nothing on; its log says why"
 
 
+def test_a_handler_that_swallows_why_it_could_not_send_is_found_out(sidecar, ports, start, message):
+    def handler(msComm, ctx):
+        with contextlib.suppress(Exception):
+            config.next_client.ms_comm.send_data(msComm, None, {})
+
+    config = start(0, 1, handler)
+    sidecar.deliver(ports[1], message("SELECT 1"))
+    assert sidecar.answer().metadata["error"] == "service-0: there is no data to send on"
+
+
 def test_a_handler_may_wait_for_every_provider(sidecar, ports, start, message, monkeypatch):
     monkeypatch.setenv("NR_OF_DATA_PROVIDERS", "2")
     collected = []
@@ -194,7 +201,7 @@ def test_a_handler_may_wait_for_every_provider(sidecar, ports, start, message, m
 def test_no_data_is_an_error_and_not_silence(sidecar, ports, start, message):
     config = start(0, 1, lambda msComm, ctx: config.next_client.ms_comm.send_data(msComm, None, {}))
     sidecar.deliver(ports[1], message("SELECT 1"))
-    assert sidecar.answer().metadata["error"] == "service-0: service-0 has no data to send on"
+    assert sidecar.answer().metadata["error"] == "service-0: there is no data to send on"
 
 
 def test_a_message_of_another_type_is_refused_aloud(sidecar, ports, start, message):
@@ -210,10 +217,32 @@ def test_the_next_service_may_take_two_thirds_of_the_request(told, seconds):
     assert grpc_client.ready_timeout(told) == seconds
 
 
-def test_a_dead_end_is_told_to_the_caller(sidecar, ports, start, message, monkeypatch):
+def test_a_dead_end_is_told_to_the_requester_past_the_services_left_out(sidecar, ports, start, message, monkeypatch):
     monkeypatch.setattr(grpc_client, "READY_TIMEOUT", 0.3)
     step = Step("a")
-    step.config = start(0, 2, step.two_arguments)  # nobody is service 1
+    step.config = start(0, 3, step.two_arguments)  # nobody is service 1
+    sidecar.deliver(ports[1], message("SELECT 1"))
+    assert f"localhost:{ports[2]} did not listen" in sidecar.answer().metadata["error"]
+    step.config.stop(0)
+    assert sidecar.stopped.qsize() == 1  # nobody else would end it
+
+
+def test_nobody_is_waited_for_twice(sidecar, ports, start, message, monkeypatch):
+    monkeypatch.setattr(grpc_client, "READY_TIMEOUT", 0.2)
+    config = start(0, 2, lambda msComm: None)
+    times = []
+    for _ in range(2):
+        begin = time.monotonic()
+        with pytest.raises(Unreachable):
+            config.next_client.ms_comm.send(message("SELECT 1"))
+        times.append(time.monotonic() - begin)
+    assert times[0] >= 0.2 > times[1]
+
+
+def test_a_service_without_a_sidecar_tells_its_caller(sidecar, ports, start, message, monkeypatch):
+    monkeypatch.setattr(grpc_client, "READY_TIMEOUT", 0.3)
+    step = Step("a")
+    step.config = start(1, 3, step.two_arguments, DESIGNATED_GRPC_PORT=str(ports[1]), SIDECAR_PORT="")
     with pytest.raises(grpc.RpcError) as failure:
         sidecar.deliver(ports[1], message("SELECT 1"))
     assert failure.value.code() == grpc.StatusCode.INTERNAL
@@ -221,12 +250,37 @@ def test_a_dead_end_is_told_to_the_caller(sidecar, ports, start, message, monkey
 
 
 def test_a_message_over_the_limit_becomes_a_clear_error(sidecar, ports, start, message, monkeypatch):
-    monkeypatch.setattr(grpc_client, "MESSAGE_LIMIT", 1 << 20)
+    monkeypatch.setattr(errors, "MESSAGE_LIMIT", 1 << 20)
     config = start(0, 1, lambda m, ctx: config.next_client.ms_comm.send_data(m, struct(a=["x" * (3 << 20)]), {}))
     sidecar.deliver(ports[1], message("SELECT 1"))
     error = sidecar.answer().metadata["error"]
-    assert "too large" in error
-    assert " MiB" in error
+    assert error.startswith("service-0: the message is too large: 6 MiB, and at most 1 MiB can be sent")
+
+
+def test_a_message_that_the_next_service_does_not_take_becomes_a_clear_error(
+    silent_sidecar, ports, start, message, monkeypatch
+):
+    silent_sidecar.options = []  # gRPC's own, as in upstream's services
+    silent_sidecar.listen()
+    config = start(0, 1, lambda m, ctx: config.next_client.ms_comm.send_data(m, struct(a=["x" * (5 << 20)]), {}))
+    silent_sidecar.deliver(ports[1], message("SELECT 1"))
+    error = silent_sidecar.answer().metadata["error"]
+    assert re.search(r"RESOURCE_EXHAUSTED: .*larger than max \(\d+ vs\. 4194304\)", error), error
+
+
+def test_pandas_is_imported_while_a_service_that_works_on_frames_waits(sidecar, start, monkeypatch):
+    loaded = threading.Event()
+    monkeypatch.setattr(dataframe, "load", loaded.set)
+    start(0, 1, lambda msComm: None)
+    assert loaded.wait(5)
+
+
+def test_frames_can_do_without_pandas_until_they_are_converted(monkeypatch):
+    for name in ("pandas", "dynamos.frame_read", "dynamos.frame_write"):
+        monkeypatch.setitem(sys.modules, name, None)
+    dataframe.load()
+    with pytest.raises(ImportError):
+        dataframe.protobuf_to_dataframe(struct(a=["1"]))
 
 
 def test_a_message_of_16_mib_passes(sidecar, ports, start, message):
@@ -273,6 +327,10 @@ def test_a_port_in_use_is_an_error(sidecar, ports, start):
         start(0, 1, lambda msComm: None, DESIGNATED_GRPC_PORT=str(ports[0]))
 
 
+def test_a_configuration_that_was_never_connected_can_be_stopped():
+    Configuration("job", 1, True, True, "a", lambda msComm: None).stop()
+
+
 def test_a_service_tells_that_it_serves(sidecar, ports, start):
     start(0, 1, lambda msComm: None)
     client = GRPCClient(f"localhost:{ports[1]}", "test")
@@ -287,4 +345,4 @@ def test_nobody_there_has_no_status(ports):
 
 
 def test_limits_are_those_of_the_platform():
-    assert channel.MESSAGE_LIMIT == 256 * 1024 * 1024
+    assert errors.MESSAGE_LIMIT == 256 * 1024 * 1024

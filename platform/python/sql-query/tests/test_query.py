@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dynamos.dataframe import protobuf_to_dataframe
 from query import Limits, QueryError, run
 from tables import DatasetError, Tables
 
@@ -115,7 +116,19 @@ def test_columns_have_the_types_that_pandas_would_give(tables):
         "none": ["None", "None", "None"],
         "error": ["1", "2", "3"],
     }
+    assert types.pop("dataframe_schema")
     assert types == {"id": "int64", "name": "object", "score": "float64", "note": "object", "none": "object"}
+
+
+def test_a_service_in_python_reads_the_table_as_it_was_selected(tables):
+    query = """SELECT name, id, score, CASE id WHEN 1 THEN NULL ELSE note END AS a, iif(id = 1, NULL, 'None') AS b
+               FROM People ORDER BY id"""
+    frame = protobuf_to_dataframe(*run(query, tables, LIMITS).to_protobuf())
+    assert list(frame.columns) == ["name", "id", "score", "a", "b"]
+    assert frame["name"].tolist() == ["Ann", "Bob", "Čeněk"]
+    assert frame["score"].isna().tolist() == [False, True, False]
+    assert frame["a"].tolist() == [None, "x", "1_000"]
+    assert frame["b"].tolist() == [None, "None", "None"]
 
 
 def test_a_join_keeps_both_columns_of_one_name(tables):
