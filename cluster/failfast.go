@@ -47,7 +47,7 @@ func (c *Client) hopeless(ctx context.Context, objects []Object, since time.Time
 		case <-tick.C:
 		}
 		for _, o := range objects {
-			if !isWorkload(o) {
+			if !IsWorkload(o) {
 				continue
 			}
 			pods, err := c.Clientset.CoreV1().Pods(namespaceOf(o)).List(ctx, metav1.ListOptions{LabelSelector: selectorOf(o)})

@@ -37,7 +37,7 @@ func (c *Cluster) StartedAt(ctx context.Context) (map[string]time.Time, error) {
 // otherwise, seconds later.
 func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted map[string]time.Time) error {
 	for _, o := range objects {
-		if !isWorkload(o) {
+		if !IsWorkload(o) {
 			continue
 		}
 		err := poll(ctx, o.ID()+" to run again on a node that was started", 200*time.Millisecond, func(ctx context.Context) error {

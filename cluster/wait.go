@@ -26,7 +26,7 @@ func (c *Client) WaitReady(ctx context.Context, objects []Object) error {
 	waiting := map[string]Object{}
 	var order []string
 	for _, o := range objects {
-		if isWorkload(o) {
+		if IsWorkload(o) {
 			key := workloadKey(o.GetKind(), namespaceOf(o), o.GetName())
 			if _, ok := waiting[key]; !ok {
 				order = append(order, key)
@@ -123,8 +123,8 @@ func selectorOf(o Object) string {
 	return metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: labels.Set(set)})
 }
 
-// isWorkload reports whether an object keeps Pods running.
-func isWorkload(o Object) bool {
+// IsWorkload reports whether an object keeps Pods running.
+func IsWorkload(o Object) bool {
 	switch o.GetKind() {
 	case "Deployment", "StatefulSet", "DaemonSet":
 		return true

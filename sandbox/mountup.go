@@ -148,7 +148,7 @@ func takes(all []cluster.Mount, container map[string]any) (cluster.Mount, bool) 
 
 // annotateMounts notes on a workload's template what is mounted into its Pods.
 func annotateMounts(o cluster.Object, all []cluster.Mount) error {
-	if o.GetKind() != "Deployment" {
+	if !cluster.IsWorkload(o) {
 		return nil
 	}
 	var in []string

@@ -19,8 +19,10 @@ func podTemplate(o cluster.Object) map[string]any {
 }
 
 // containersOf returns the containers of an object's Pod template.
-func containersOf(o cluster.Object) []map[string]any {
-	list, _, _ := unstructured.NestedSlice(podTemplate(o), "spec", "containers")
+func containersOf(o cluster.Object) []map[string]any { return containersAt(o, "containers") }
+
+func containersAt(o cluster.Object, field string) []map[string]any {
+	list, _, _ := unstructured.NestedSlice(podTemplate(o), "spec", field)
 	var out []map[string]any
 	for _, c := range list {
 		if m, ok := c.(map[string]any); ok {
@@ -56,7 +58,7 @@ type InPlace struct {
 // imagesHash is a hash of the content of a workload's images. digests are the images that stand on the node, by reference.
 func imagesHash(o cluster.Object, digests map[string]Image) string {
 	var refs []string
-	for _, c := range containersOf(o) {
+	for _, c := range append(containersOf(o), containersAt(o, "initContainers")...) {
 		if ref, ok := c["image"].(string); ok {
 			refs = append(refs, ref)
 		}
@@ -84,16 +86,20 @@ func annotation(o cluster.Object, digests map[string]Image, standing map[string]
 	return hex.EncodeToString(h[:])[:16]
 }
 
-// pinned returns the object with what makes a Deployment follow the content of its images, and never have two
-// Pods at once: each would have a consumer on the same queue, and messages would be lost to the one that ends.
+// pinned returns the object with what makes a workload follow the content of its images, and a Deployment never have two
+// Pods at once, as the others don't anyway: each would have a consumer on the same queue, and messages would be lost to the
+// one that ends.
 func pinned(o cluster.Object, record Record) (cluster.Object, error) {
-	if o.GetKind() != "Deployment" {
+	if !cluster.IsWorkload(o) {
 		return o, nil
 	}
 	out := cluster.Object{Unstructured: o.DeepCopy(), Chart: o.Chart, Template: o.Template}
 	hash := annotation(o, record.Images, record.InPlace)
 	if err := unstructured.SetNestedField(out.Object, hash, "spec", "template", "metadata", "annotations", annotationImages); err != nil {
 		return o, fmt.Errorf("annotate %s: %w", o.ID(), err)
+	}
+	if o.GetKind() != "Deployment" {
+		return out, nil
 	}
 	if err := unstructured.SetNestedMap(out.Object, map[string]any{"type": "Recreate"}, "spec", "strategy"); err != nil {
 		return o, fmt.Errorf("set the strategy of %s: %w", o.ID(), err)

@@ -34,6 +34,40 @@ func deploymentOf(images ...string) cluster.Object {
 	}}}
 }
 
+// Whatever keeps Pods running follows its images, those of init containers too; only a Deployment might have two at once.
+func TestPinnedWorkloads(t *testing.T) {
+	t.Parallel()
+	for kind, follows := range map[string]bool{"Deployment": true, "StatefulSet": true, "DaemonSet": true, "Job": false, "Service": false} {
+		o := deploymentOf("a/agent:main")
+		o.SetKind(kind)
+		prepare := []any{map[string]any{"name": "prepare", "image": "a/prepare:main"}}
+		if err := unstructured.SetNestedSlice(o.Object, prepare, "spec", "template", "spec", "initContainers"); err != nil {
+			t.Fatal(err)
+		}
+		hashes := map[string]bool{}
+		for _, id := range []string{"1", "2"} {
+			p, err := pinned(o, Record{Images: map[string]Image{"docker.io/a/agent:main": {ID: "a"}, "docker.io/a/prepare:main": {ID: id}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			hash, _, _ := unstructured.NestedString(p.Object, "spec", "template", "metadata", "annotations", annotationImages)
+			hashes[hash] = true
+			if _, recreates, _ := unstructured.NestedMap(p.Object, "spec", "strategy"); recreates != (kind == "Deployment") {
+				t.Errorf("%s: has a strategy: %v", kind, recreates)
+			}
+		}
+		if follows != (len(hashes) == 2) {
+			t.Errorf("%s: annotations %v", kind, hashes)
+		}
+		in := workspace{rendered: &cluster.Rendered{}}
+		in.found.Services = []images.Service{{Name: "agent", Refs: []name.Tag{builtOf(t, "agent", "a/agent:main").Service.Refs[0]}}}
+		in.rendered.Objects = []cluster.Object{o}
+		if restarts := len(ourWorkloads(&in)) == 1; restarts != follows {
+			t.Errorf("%s: restarts: %v", kind, restarts)
+		}
+	}
+}
+
 // A workload whose Pods were restarted in place keeps its template for as long as its images stay.
 func TestAnnotationOfAWorkloadRestartedInPlace(t *testing.T) {
 	t.Parallel()

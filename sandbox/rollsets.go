@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
 )
 
@@ -71,7 +72,7 @@ func ourWorkloads(in *workspace) []rolled {
 	}
 	var out []rolled
 	for _, object := range in.rendered.Objects {
-		if object.GetKind() != "Deployment" {
+		if !cluster.IsWorkload(object) {
 			continue
 		}
 		w := rolled{object, map[string]string{}}
