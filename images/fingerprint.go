@@ -33,13 +33,37 @@ type sourceTree struct {
 
 // Sources are the state of everything that a workspace's images are made of.
 type Sources struct {
-	tools string            // what decides how they are built
+	tools string            // what decides how they are built; "" when only files were looked at
 	files map[string]string // by path in the workspace, with slashes
 }
 
-// ReadSources looks at a workspace's sources, in milliseconds: it reads none, asks no engine, and runs only `go env`.
-// settings are those of the builders.
+// ReadSourceFiles looks at the files of a workspace's sources, in milliseconds: it reads none.
+func ReadSourceFiles(workspace string) (Sources, error) {
+	trees, err := builtTrees(workspace, io.Discard)
+	if err != nil {
+		return Sources{}, err
+	}
+	s := Sources{files: map[string]string{}}
+	for _, tree := range trees {
+		if err := s.read(workspace, tree); err != nil {
+			return Sources{}, err
+		}
+	}
+	return s, nil
+}
+
+// ReadSources is [ReadSourceFiles] and [Sources.WithTools].
 func ReadSources(workspace string, settings ...string) (Sources, error) {
+	s, err := ReadSourceFiles(workspace)
+	if err != nil {
+		return s, err
+	}
+	return s.WithTools(workspace, settings...)
+}
+
+// WithTools adds to the files of a workspace's sources what else decides how the images are made. It asks no engine, and runs
+// only `go env`. settings are those of the builders.
+func (s Sources) WithTools(workspace string, settings ...string) (Sources, error) {
 	var tools strings.Builder
 	compiler := goSettings(filepath.Join(workspace, "go"))
 	fmt.Fprintf(&tools, "%d %s %q %s\n", builderRevision, runtime.GOARCH, settings, compiler)
@@ -50,18 +74,9 @@ func ReadSources(workspace string, settings ...string) (Sources, error) {
 		fmt.Fprintf(&tools, "%s\n", pythonRecipe(fmt.Sprintf("3.%d", p.minor)).ref())
 	}
 	tools.WriteString(pipState())
-	trees, err := builtTrees(workspace, &tools)
-	if err != nil {
-		return Sources{}, err
-	}
-	s := Sources{files: map[string]string{}}
-	for _, tree := range trees {
-		if err := s.read(workspace, tree); err != nil {
-			return Sources{}, err
-		}
-	}
+	_, err := builtTrees(workspace, &tools)
 	s.tools = tools.String()
-	return s, nil
+	return s, err
 }
 
 // read takes in the state of the files in one folder, if it is there.

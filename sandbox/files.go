@@ -19,7 +19,7 @@ type fileStates struct {
 
 // readFileStates looks at the files of a workspace. It reads none.
 func readFileStates(workspace string) (s fileStates, err error) {
-	if s.sources, err = images.ReadSources(workspace); err != nil {
+	if s.sources, err = images.ReadSourceFiles(workspace); err != nil {
 		return s, err
 	}
 	s.others = map[string]string{}

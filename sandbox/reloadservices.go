@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,9 +19,13 @@ import (
 // services builds what waits, and brings what differs into the platform. What can't be built or doesn't start holds back
 // nobody else.
 func (r *reloader) services(ctx context.Context, since time.Time) {
-	state, err := images.ReadSources(r.dir, r.bring.record.buildSettings()...) // before they are built
-	if err != nil {
-		r.session.log.Warn("the next bring-up builds everything again", "error", err)
+	state, err := images.ReadSourceFiles(r.dir) // before they are built
+	tools := errgroup.Group{}                   // while they are
+	if err == nil {
+		tools.Go(func() (err error) {
+			state, err = state.WithTools(r.dir, r.bring.record.buildSettings()...)
+			return err
+		})
 	}
 	waiting := r.waiting()
 	if len(waiting) > 0 {
@@ -33,7 +38,9 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 		}
 		r.install(ctx, built, since)
 	}
-	if err == nil {
+	if err := cmp.Or(err, tools.Wait()); err != nil {
+		r.session.log.Warn("the next bring-up builds everything again", "error", err)
+	} else {
 		r.noteSources(state, len(waiting) == len(r.bring.workspace.found.Services))
 	}
 }
