@@ -18,7 +18,9 @@ type exchange struct {
 	// addresses of those that did. 0 unless this agent is the third party.
 	providers int
 	seen      map[string]bool
-	jobQueue  string
+	// started is closed when the third party's own chain has its queue, jobQueue, or never will have: then that is empty.
+	started  chan struct{}
+	jobQueue string
 	// kubernetesJob runs this agent's chain; empty until it was created.
 	kubernetesJob string
 	// done is closed when the answer has come. No message of this exchange is left anywhere then, unless leftOver

@@ -86,7 +86,13 @@ func (a *agent) manifest(name string, request *pb.CompositionRequest, chain []st
 			BackoffLimit:            new(int32(jobRetries)),
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": a.namespace}},
-				Spec:       corev1.PodSpec{RestartPolicy: corev1.RestartPolicyOnFailure, Containers: containers},
+				Spec: corev1.PodSpec{
+					RestartPolicy: corev1.RestartPolicyOnFailure,
+					Containers:    containers,
+					// Nothing in the Pod speaks to Kubernetes. A volume, and the token would be one, costs the kubelet's
+					// next look at what is mounted: 0.3 s, most of a Pod's start.
+					AutomountServiceAccountToken: new(false),
+				},
 			},
 		},
 	}
