@@ -110,15 +110,47 @@ func TestEndWaitsForNoConnectionWithoutARequest(t *testing.T) {
 	}
 }
 
+func TestMainContainerAndSidecarEndTogether(t *testing.T) {
+	t.Parallel()
+	for _, first := range []string{"main container", "sidecar"} {
+		t.Run(first, func(t *testing.T) {
+			t.Parallel()
+			sidecar := sidecartest.New()
+			r := run(t, &service.Service{Queue: "x-in", Sidecar: sidecar})
+			if first == "sidecar" {
+				sidecar.End()
+			} else {
+				r.end()
+			}
+			if err := <-r.ended; err != nil {
+				t.Errorf("end = %v, want nil", err)
+			}
+			last := ""
+			for range len(sidecar.Calls) {
+				last = (<-sidecar.Calls).RPC
+			}
+			if last != "StopReceivingRabbit" {
+				t.Errorf("last call = %s, want the sidecar told to end", last)
+			}
+		})
+	}
+}
+
 func TestFailureEndsTheService(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
+	sidecar := sidecartest.New()
 	r := run(t, &service.Service{
-		Queue: "x-in", Sidecar: sidecartest.New(),
+		Queue: "x-in", Sidecar: sidecar,
 		Beside: []func(context.Context) error{func(context.Context) error { return broken }},
 	})
 	if err := <-r.ended; !errors.Is(err, broken) {
 		t.Errorf("end = %v, want the failure of a task", err)
+	}
+	for range len(sidecar.Calls) {
+		if call := <-sidecar.Calls; call.RPC == "StopReceivingRabbit" {
+			t.Error("the sidecar was told to end by a service that will be started again alone")
+		}
 	}
 }
 

@@ -45,9 +45,9 @@ type Service struct {
 	consuming gate
 }
 
-// Run serves until ctx ends and what is under way then has ended too, or drainTimeout is over: the queue is consumed
-// until then, because a request may wait for its answer from there. It returns nil. Any other return is a failure that a
-// restart may cure.
+// Run serves until ctx or the sidecar ends, and what is under way then has ended too, or drainTimeout is over: the queue is
+// consumed until then, because a request may wait for its answer from there. It ends the sidecar and returns nil. Any other
+// return is a failure that a restart of this container may cure.
 func (s *Service) Run(ctx context.Context) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", HTTPAddress)
 	if err != nil {
@@ -70,6 +70,7 @@ func (s *Service) run(ctx context.Context, listener net.Listener) error {
 		defer endWork()
 		return s.serveHTTP(serving, listener)
 	})
+	go s.endsTogether(serving, endServing)
 	for _, task := range s.Beside {
 		group.Go(func() error {
 			select {
@@ -81,11 +82,11 @@ func (s *Service) run(ctx context.Context, listener net.Listener) error {
 		})
 	}
 	slog.InfoContext(ctx, "started", "queue", s.Queue)
-	err := group.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
 	}
-	return err
+	s.endSidecar(ctx)
+	return nil
 }
 
 // Handler is everything that the service serves over HTTP: /healthz, which says 200 while the queue is consumed
