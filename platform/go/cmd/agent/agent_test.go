@@ -27,12 +27,17 @@ const validBody = `{"type":"sqlDataRequest","query":"SELECT 1","algorithm":"aver
 
 // cluster keeps the Jobs that agents create.
 type cluster struct {
+	creating func() // if set, called before each creation
+
 	mu   sync.Mutex
 	jobs []*batchv1.Job
 	err  error
 }
 
 func (c *cluster) Create(_ context.Context, job *batchv1.Job, _ metav1.CreateOptions) (*batchv1.Job, error) {
+	if c.creating != nil {
+		c.creating()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {

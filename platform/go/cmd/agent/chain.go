@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 )
 
@@ -21,15 +23,24 @@ func (a *agent) chain(ctx context.Context, requestType, role string, options map
 	if !found {
 		return nil, fmt.Errorf("request type %q is not defined", requestType)
 	}
+	names := wanted(kind, options)
+	services := make([]etcd.Microservice, len(names))
+	group, reading := errgroup.WithContext(ctx)
+	for i, name := range names {
+		group.Go(func() error {
+			service, found, err := etcd.Get[etcd.Microservice](reading, a.store, etcd.MicroserviceKey(name))
+			if err == nil && !found {
+				err = fmt.Errorf("service %q of request type %q is not defined", name, requestType)
+			}
+			services[i] = service
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
 	var selected []etcd.Microservice
-	for _, name := range wanted(kind, options) {
-		service, found, err := etcd.Get[etcd.Microservice](ctx, a.store, etcd.MicroserviceKey(name))
-		if err != nil {
-			return nil, err
-		}
-		if !found {
-			return nil, fmt.Errorf("service %q of request type %q is not defined", name, requestType)
-		}
+	for _, service := range services {
 		if strings.EqualFold(role, roleAll) || strings.EqualFold(role, service.Label) {
 			selected = append(selected, service)
 		}

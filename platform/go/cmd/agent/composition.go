@@ -8,7 +8,10 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
@@ -53,6 +56,14 @@ func (a *agent) keepQueue(ctx context.Context, request *pb.CompositionRequest) e
 	}
 	info := etcd.Entry{Key: etcd.QueueInfoKey(a.name, local), Value: []byte(local)}
 	return a.store.PutLeased(ctx, info, queueLifetime)
+}
+
+// keepQueueMeanwhile is keepQueue beside what its caller does next; kept waits for it.
+func (a *agent) keepQueueMeanwhile(ctx context.Context, request *pb.CompositionRequest) (kept func() error) {
+	request = proto.CloneOf(request) // the caller may change it
+	done := make(chan error, 1)
+	go func() { done <- a.keepQueue(ctx, request) }()
+	return sync.OnceValue(func() error { return <-done })
 }
 
 var errNoJob = errors.New("no composition request")

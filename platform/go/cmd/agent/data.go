@@ -137,11 +137,8 @@ func result(message *pb.MicroserviceCommunication) (status int, body []byte) {
 
 // startAll sends a data request through a chain of which this agent runs every service.
 func (a *agent) startAll(ctx context.Context, request *pb.CompositionRequest, data *pb.SqlDataRequest, id string, e *exchange) error {
-	if err := a.keepQueue(ctx, request); err != nil {
-		return err
-	}
 	a.exchanges.begin(id, e)
-	if err := a.createJob(ctx, request, request.GetRequestType(), data.GetOptions(), e); err != nil {
+	if err := a.start(ctx, request, request.GetRequestType(), data.GetOptions(), e); err != nil {
 		return err
 	}
 	return a.sendToJob(ctx, request, data, request.GetRequestType(), id)

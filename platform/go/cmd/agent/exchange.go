@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"sync"
 
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
@@ -17,7 +18,9 @@ type exchange struct {
 	// addresses of those that did. 0 unless this agent is the third party.
 	providers int
 	seen      map[string]bool
-	jobQueue  string
+	// started is closed when the third party's own chain has its queue, jobQueue, or never will have: then that is empty.
+	started  chan struct{}
+	jobQueue string
 	// kubernetesJob runs this agent's chain; empty until it was created.
 	kubernetesJob string
 	// done is closed when the answer has come. No message of this exchange is left anywhere then, unless leftOver
@@ -38,6 +41,7 @@ func (e *exchange) offer(message *pb.MicroserviceCommunication) {
 type exchanges struct {
 	mu   sync.Mutex
 	open map[string]*exchange
+	none chan struct{} // closed when the last has gone; nil while nobody waits for that
 }
 
 // begin opens an exchange. It is false when the id is in use: the message that asks for it came twice.
@@ -82,7 +86,7 @@ func (x *exchanges) advance(id, from, own string, failed bool) (*exchange, arriv
 		return e, contribution
 	}
 	e.leftOver = e.providers > 0 && (failed || len(e.seen) < e.providers)
-	delete(x.open, id)
+	x.remove(id)
 	close(e.done)
 	return e, answer
 }
@@ -91,5 +95,32 @@ func (x *exchanges) advance(id, from, own string, failed bool) (*exchange, arriv
 func (x *exchanges) drop(id string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.remove(id)
+}
+
+// remove is called with mu held.
+func (x *exchanges) remove(id string) {
 	delete(x.open, id)
+	if len(x.open) == 0 && x.none != nil {
+		close(x.none)
+		x.none = nil
+	}
+}
+
+// settle returns when no exchange is open, or ctx ends.
+func (x *exchanges) settle(ctx context.Context) {
+	x.mu.Lock()
+	if len(x.open) == 0 {
+		x.mu.Unlock()
+		return
+	}
+	if x.none == nil {
+		x.none = make(chan struct{})
+	}
+	none := x.none
+	x.mu.Unlock()
+	select {
+	case <-none:
+	case <-ctx.Done():
+	}
 }

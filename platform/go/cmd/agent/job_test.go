@@ -65,7 +65,7 @@ func TestServicesLearnTheLimitOfARequest(t *testing.T) {
 	a := newAgent("UVA", nil, nil, nil, imagesFromEnv(func(string) string { return "" }))
 	a.timeout = time.Minute
 	job := a.manifest("j", &pb.CompositionRequest{}, []string{"sql-query"})
-	env := job.Spec.Template.Spec.Containers[1].Env
+	env := job.Spec.Template.Spec.Containers[0].Env
 	if last := env[len(env)-1]; last.Name != "DYNAMOS_HTTP_REQUEST_TIMEOUT" || last.Value != "60" {
 		t.Errorf("env = %v, want the limit in seconds", env)
 	}

@@ -72,6 +72,7 @@ func run(ctx context.Context, name string) error {
 		Sidecar:  sidecar,
 		Handlers: a.handlers(),
 		HTTP:     a.routes(),
+		Settle:   a.exchanges.settle,
 		Beside: []func(context.Context) error{
 			a.expireQueues,
 			func(ctx context.Context) error {

@@ -43,6 +43,14 @@ func (a *agent) passToJob(ctx context.Context, e *exchange, message *pb.Microser
 	if message.GetMetadata()[errorKey] != "" {
 		e.offer(message)
 	}
+	select {
+	case <-e.started:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if e.jobQueue == "" {
+		return nil // the request has failed, and was told so
+	}
 	if err := a.forward(ctx, message, e.jobQueue, a.queue); err != nil {
 		e.offer(failure(err))
 		return err

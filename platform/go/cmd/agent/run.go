@@ -13,13 +13,29 @@ import (
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
 )
 
-// createJob starts the chain of services that a composition request and the options of a data request call for, and
-// notes the Kubernetes Job in the exchange. It may renew the job's queue.
-func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, requestType string, options map[string]bool, e *exchange) error {
+// start runs the chain of services that a composition request and the options of a data request call for. It returns
+// when the Kubernetes Job is there, and the job's queue, which it may renew.
+func (a *agent) start(ctx context.Context, request *pb.CompositionRequest, requestType string, options map[string]bool, e *exchange) error {
 	chain, err := a.chain(ctx, requestType, request.GetRole(), options)
 	if err != nil {
 		return err
 	}
+	return a.startChain(ctx, request, chain, e)
+}
+
+// startChain is start with a chain that was chosen before. A Pod takes long to start and the queue is declared in no
+// time, so one doesn't wait for the other.
+func (a *agent) startChain(ctx context.Context, request *pb.CompositionRequest, chain []string, e *exchange) error {
+	kept := a.keepQueueMeanwhile(ctx, request)
+	err := a.createJob(ctx, request, chain, e, kept)
+	if keptErr := kept(); err == nil {
+		err = keptErr
+	}
+	return err
+}
+
+// createJob creates the Kubernetes Job of a chain and notes it in the exchange. kept waits for the job's queue.
+func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, chain []string, e *exchange, kept func() error) error {
 	for {
 		start := a.nextStart(request.GetJobName())
 		name := kubernetesJobName(request.GetJobName(), a.namespace, start)
@@ -28,6 +44,9 @@ func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, r
 			// From before this agent started, which begins to count at 1. What that request left in the queue, and a
 			// Pod of it that still consumes, nobody waits for any more.
 			if start == 1 {
+				if err := kept(); err != nil {
+					return err
+				}
 				if err := a.renewQueue(ctx, request); err != nil {
 					return err
 				}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -12,29 +14,49 @@ import (
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 )
 
-// startThirdParty runs the compute provider's part: it starts its own chain and asks every data provider to send
-// its rows there, by way of both agents.
+// startThirdParty runs the compute provider's part: it asks every data provider for its rows, which come by way of both
+// agents, and starts its own chain meanwhile. Rows that come before that has its queue wait for it.
 func (a *agent) startThirdParty(ctx context.Context, request *pb.CompositionRequest, data *pb.SqlDataRequest, id string, e *exchange) error {
-	var providers []etcd.Agent
-	for _, name := range request.GetDataProviders() {
-		provider, online, err := etcd.Get[etcd.Agent](ctx, a.store, etcd.OnlineKey(name))
-		if err != nil {
-			return err
-		}
-		if !online {
-			return fmt.Errorf("data provider %s is not online", name)
-		}
-		providers = append(providers, provider)
+	providers, err := a.onlineProviders(ctx, request.GetDataProviders())
+	if err != nil {
+		return err
 	}
-	if err := a.keepQueue(ctx, request); err != nil {
+	chain, err := a.chain(ctx, data.GetType(), request.GetRole(), data.GetOptions())
+	if err != nil {
 		return err
 	}
 	e.providers = len(providers)
+	e.started = make(chan struct{})
 	a.exchanges.begin(id, e)
-	if err := a.createJob(ctx, request, data.GetType(), data.GetOptions(), e); err != nil {
-		return err
+	asked := make(chan error, 1)
+	go func() { asked <- a.ask(ctx, providers, request, data, id) }()
+	err = a.startChain(ctx, request, chain, e)
+	if err == nil {
+		e.jobQueue = request.GetLocalJobName()
 	}
-	e.jobQueue = request.GetLocalJobName() // before anybody is asked to send to it
+	close(e.started)
+	return errors.Join(err, <-asked)
+}
+
+// onlineProviders are the agents of that name; all have to be online.
+func (a *agent) onlineProviders(ctx context.Context, names []string) ([]etcd.Agent, error) {
+	agents, err := etcd.List[etcd.Agent](ctx, a.store, etcd.OnlinePrefix)
+	if err != nil {
+		return nil, err
+	}
+	var providers []etcd.Agent
+	for _, name := range names {
+		i := slices.IndexFunc(agents, func(a etcd.Agent) bool { return a.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("data provider %s is not online", name)
+		}
+		providers = append(providers, agents[i])
+	}
+	return providers, nil
+}
+
+// ask asks data providers to send their rows to this agent.
+func (a *agent) ask(ctx context.Context, providers []etcd.Agent, request *pb.CompositionRequest, data *pb.SqlDataRequest, id string) error {
 	for _, provider := range providers {
 		asked := proto.CloneOf(data)
 		asked.RequestMetadata = &pb.RequestMetadata{
@@ -104,10 +126,7 @@ func (a *agent) startProvider(ctx context.Context, data *pb.SqlDataRequest, id s
 }
 
 func (a *agent) runProvider(ctx context.Context, request *pb.CompositionRequest, data *pb.SqlDataRequest, id string, e *exchange) error {
-	if err := a.keepQueue(ctx, request); err != nil {
-		return err
-	}
-	if err := a.createJob(ctx, request, request.GetRequestType(), data.GetOptions(), e); err != nil {
+	if err := a.start(ctx, request, request.GetRequestType(), data.GetOptions(), e); err != nil {
 		return err
 	}
 	return a.sendToJob(ctx, request, data, request.GetRequestType(), id)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -24,8 +25,19 @@ func agentClient() *http.Client {
 	return &http.Client{Transport: transport}
 }
 
+// absolute spells a Service's full name so that it is looked up as it is: without the dot at its end, each of the Pod's
+// search domains would be asked for it before.
+func absolute(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || !strings.HasSuffix(host, ".svc.cluster.local") {
+		return address
+	}
+	return net.JoinHostPort(host+".", port)
+}
+
 // patientDial connects, and on failure tries again until ctx ends or dialPatience is over.
 func patientDial(ctx context.Context, network, address string) (net.Conn, error) {
+	address = absolute(address)
 	deadline := time.Now().Add(dialPatience)
 	var dialer net.Dialer
 	for {

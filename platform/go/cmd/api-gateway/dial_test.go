@@ -31,6 +31,20 @@ func TestEachRequestHasItsOwnConnection(t *testing.T) {
 	}
 }
 
+func TestServicesAreLookedUpByTheirFullName(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"uva.uva.svc.cluster.local:8080": "uva.uva.svc.cluster.local.:8080",
+		"127.0.0.1:8080":                 "127.0.0.1:8080",
+		"[::1]:8080":                     "[::1]:8080",
+		"agent.example:8080":             "agent.example:8080",
+	} {
+		if got := absolute(address); got != want {
+			t.Errorf("absolute(%s) = %s, want %s", address, got, want)
+		}
+	}
+}
+
 func TestPatientDialWaitsForAListener(t *testing.T) {
 	t.Parallel()
 	reserved, err := net.Listen("tcp", "127.0.0.1:0")

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
@@ -93,15 +95,19 @@ func (o *orchestrator) distribute(ctx context.Context, validation *pb.Validation
 	}
 	answer.JobId = jobName(validation.GetUser().GetUserName())
 	answer.AuthorizedProviders = authorized
+	group, sending := errgroup.WithContext(ctx)
 	for _, request := range requests {
 		request.RequestType = validation.GetRequestType()
 		request.User = validation.GetUser()
 		request.JobName = answer.JobId
-		if _, err := o.sidecar.SendCompositionRequest(ctx, request); err != nil {
-			return fmt.Errorf("send composition request to %s: %w", request.DestinationQueue, err)
-		}
+		group.Go(func() error {
+			if _, err := o.sidecar.SendCompositionRequest(sending, request); err != nil {
+				return fmt.Errorf("send composition request to %s: %w", request.DestinationQueue, err)
+			}
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 // online lists the running agents by name.

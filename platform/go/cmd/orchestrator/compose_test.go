@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -16,7 +19,8 @@ import (
 
 var ann = &pb.User{Id: "7", UserName: "ann@x"}
 
-// composed runs compose with the given agents online, and returns everything that was sent.
+// composed runs compose with the given agents online, and returns everything that was sent, the requests to agents by
+// their queues, the third party's last.
 func composed(t *testing.T, validation *pb.ValidationResponse, sidecar *sidecartest.Sidecar, online ...string) (requests []*pb.CompositionRequest, answer *pb.RequestApprovalResponse) {
 	t.Helper()
 	store := etcdtest.New()
@@ -50,6 +54,9 @@ func composed(t *testing.T, validation *pb.ValidationResponse, sidecar *sidecart
 	if !proto.Equal(answer.GetUser(), ann) || answer.GetRequestMetadata().GetDestinationQueue() != "api-gateway-in" {
 		t.Errorf("answer = %v, want it to carry the user, for api-gateway-in", answer)
 	}
+	slices.SortFunc(requests, func(a, b *pb.CompositionRequest) int {
+		return cmp.Or(cmp.Compare(b.GetRole(), a.GetRole()), cmp.Compare(a.GetDestinationQueue(), b.GetDestinationQueue()))
+	})
 	return requests, answer
 }
 
@@ -99,6 +106,24 @@ func TestComposeThirdParty(t *testing.T) {
 	}
 	if !proto.Equal(requests[2], want) {
 		t.Errorf("third party's request:\n got %v\nwant %v", requests[2], want)
+	}
+}
+
+func TestAgentsAreToldAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	var told sync.WaitGroup
+	told.Add(3)
+	sidecar := sidecartest.New()
+	sidecar.OnCall = func(call sidecartest.Call) error {
+		if call.RPC == "SendCompositionRequest" {
+			told.Done()
+			told.Wait() // no send is done before all have begun
+		}
+		return nil
+	}
+	requests, _ := composed(t, validated(map[string]bool{"aggregate": true}, "VU", "UVA"), sidecar, "UVA", "VU", "SURF")
+	if len(requests) != 3 {
+		t.Errorf("requests = %v, want three", requests)
 	}
 }
 

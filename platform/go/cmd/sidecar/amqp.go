@@ -42,6 +42,7 @@ func dialAMQP(address, user, password string) func(context.Context) (broker, err
 			return nil, err
 		}
 		b := &amqpBroker{conn: conn, closed: make(chan struct{})}
+		go func() { _, _ = b.openPublisher() }() // for the first message; one that fails is opened again
 		closes := conn.NotifyClose(make(chan *amqp.Error, 1))
 		go func() {
 			<-closes
@@ -71,21 +72,23 @@ func (b *amqpBroker) onChannel(do func(*amqp.Channel) error) error {
 	if err != nil {
 		return fmt.Errorf("open channel: %w", err)
 	}
-	defer channel.Close()
+	defer func() { go channel.Close() }() // nobody has to wait for the broker's consent
 	return do(channel)
 }
 
+// Declare waits for the broker once: it answers the last of the three, and refuses that too when it refuses one before.
 func (b *amqpBroker) Declare(queue, key string, autoDelete bool) error {
 	return b.onChannel(func(channel *amqp.Channel) error {
-		if err := channel.ExchangeDeclare(exchange, amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
-			return fmt.Errorf("declare exchange %s: %w", exchange, err)
+		err := channel.ExchangeDeclare(exchange, amqp.ExchangeTopic, true, false, false, true, nil)
+		if err == nil {
+			arguments := amqp.Table{"x-dead-letter-exchange": deadLetters}
+			_, err = channel.QueueDeclare(queue, true, autoDelete, false, true, arguments)
 		}
-		arguments := amqp.Table{"x-dead-letter-exchange": deadLetters}
-		if _, err := channel.QueueDeclare(queue, true, autoDelete, false, false, arguments); err != nil {
-			return fmt.Errorf("declare queue %s: %w", queue, err)
+		if err == nil {
+			err = channel.QueueBind(queue, key, exchange, false, nil)
 		}
-		if err := channel.QueueBind(queue, key, exchange, false, nil); err != nil {
-			return fmt.Errorf("bind queue %s: %w", queue, err)
+		if err != nil {
+			return fmt.Errorf("declare queue %s and bind it to %s: %w", queue, exchange, err)
 		}
 		return nil
 	})
@@ -136,9 +139,11 @@ func (b *amqpBroker) Consume(queue string, prefetch int) (consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open channel: %w", err)
 	}
-	if err := channel.Qos(prefetch, 0, false); err != nil {
-		_ = channel.Close()
-		return nil, fmt.Errorf("set prefetch: %w", err)
+	if prefetch != unlimited {
+		if err := channel.Qos(prefetch, 0, false); err != nil {
+			_ = channel.Close()
+			return nil, fmt.Errorf("set prefetch: %w", err)
+		}
 	}
 	deliveries, err := channel.Consume(queue, consumerTag, false, false, false, false, nil)
 	if err != nil {

@@ -254,12 +254,17 @@ type started struct {
 
 func startSidecar(t *testing.T, f *fakeBroker) *started {
 	t.Helper()
+	return serveSidecar(t, f.dial)
+}
+
+func serveSidecar(t *testing.T, dial func(context.Context) (broker, error)) *started {
+	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "localhost:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	s := newServer(f.dial)
+	s := newServer(dial)
 	r := &started{server: s, ended: make(chan error, 1), cancel: cancel}
 	go func() { r.ended <- s.serve(ctx, listener) }()
 	if r.ClientConn, err = rpc.Dial(listener.Addr().String()); err != nil {

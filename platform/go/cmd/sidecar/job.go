@@ -99,15 +99,21 @@ func (j *job) unsubscribe() {
 
 // subscribe consumes the queue until ctx or the job ends. When the broker goes away it begins again.
 func (j *job) subscribe(ctx context.Context, in *pb.ChainRequest, first *grpc.ClientConn, handing *sync.WaitGroup) {
-	if err := rpc.WaitServing(ctx, first); err != nil {
-		slog.WarnContext(ctx, "first service not reached", "error", err)
-		return
-	}
+	// The service is waited for while the broker is asked.
+	reached := make(chan error, 1)
+	handing.Go(func() { reached <- rpc.WaitServing(ctx, first) })
+	waitReached := sync.OnceValue(func() error { return <-reached })
+	declared := true // by InitRabbitForChain
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		b, c, err := j.consume(ctx, in)
+		b, c, err := j.consume(ctx, in, declared)
+		declared = false // a broker that was lost may come back without the queue
 		if err != nil {
 			slog.WarnContext(ctx, "queue not consumed", "queue", in.GetRoutingKey(), "error", err)
 		} else {
+			if err := waitReached(); err != nil {
+				slog.WarnContext(ctx, "first service not reached", "error", err)
+				return
+			}
 			slog.InfoContext(ctx, "consuming", "queue", in.GetRoutingKey(), "port", in.GetPort())
 			// The loop never waits for the services: the end of the connection, or of the queue, has to be seen at once.
 			for d := range c.Deliveries() {
@@ -130,13 +136,15 @@ func (j *job) subscribe(ctx context.Context, in *pb.ChainRequest, first *grpc.Cl
 	}
 }
 
-func (j *job) consume(ctx context.Context, in *pb.ChainRequest) (broker, consumer, error) {
+func (j *job) consume(ctx context.Context, in *pb.ChainRequest, declared bool) (broker, consumer, error) {
 	b, err := j.server.link.get(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := b.Declare(in.GetRoutingKey(), in.GetRoutingKey(), in.GetQueueAutoDelete()); err != nil {
-		return nil, nil, err
+	if !declared {
+		if err := b.Declare(in.GetRoutingKey(), in.GetRoutingKey(), in.GetQueueAutoDelete()); err != nil {
+			return nil, nil, err
+		}
 	}
 	c, err := b.Consume(in.GetRoutingKey(), unlimited)
 	if err != nil {

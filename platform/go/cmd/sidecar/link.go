@@ -64,6 +64,26 @@ func (l *link) get(ctx context.Context) (broker, error) {
 	}
 }
 
+// prepare makes the connection before it is needed. When it fails, whoever needs the connection tries again.
+func (l *link) prepare(ctx context.Context) {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return
+	}
+	if l.ended || l.current != nil {
+		return
+	}
+	b, err := l.dial(ctx)
+	if err != nil {
+		slog.DebugContext(ctx, "broker not reached yet", "error", err)
+		return
+	}
+	l.current = b
+	slog.InfoContext(ctx, "connected to the broker")
+}
+
 // close ends the connection for good.
 func (l *link) close() {
 	l.turn <- struct{}{}

@@ -22,7 +22,8 @@ import (
 )
 
 const (
-	brokerAddress = "rabbitmq.core.svc.cluster.local:5672"
+	// The dot at the end: without it each of the Pod's search domains would be asked for the name before.
+	brokerAddress = "rabbitmq.core.svc.cluster.local.:5672"
 	defaultPort   = 50051
 	// drain is what pending sends get when the sidecar is told to end. It is more than a send to a queue that is
 	// there takes, and less than the grace period of the long-running Pods, which is 5 s.
@@ -59,6 +60,9 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	s.register(grpcServer)
 	served := make(chan error, 1)
 	go func() { served <- grpcServer.Serve(listener) }()
+	connecting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go s.link.prepare(connecting)
 	slog.InfoContext(ctx, "started", "address", listener.Addr().String())
 	var err error
 	select {
@@ -68,6 +72,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 		err = fmt.Errorf("serve: %w", err)
 	}
 	s.stop() // for those that don't know of ctx
+	cancel()
 	slog.InfoContext(ctx, "ending")
 	health.Ending()
 	s.job.end()

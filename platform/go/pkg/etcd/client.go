@@ -45,10 +45,11 @@ type Client struct {
 
 var _ Store = (*Client)(nil)
 
-// Connect makes a client for endpoints. It doesn't wait for a server: operations do, for up to five seconds each.
+// Connect makes a client for endpoints. It doesn't wait for a server: operations do, for up to five seconds each. Only
+// [Client.Close] ends it: what is under way when ctx ends may still need it.
 func Connect(ctx context.Context, endpoints []string) (*Client, error) {
 	c, err := clientv3.New(clientv3.Config{
-		Context:     ctx,
+		Context:     context.WithoutCancel(ctx),
 		Endpoints:   endpoints,
 		DialTimeout: operationTimeout,
 		// A store that went away without closing its connections is noticed by pings.

@@ -16,6 +16,9 @@ import (
 // reconnectPause is how long a service waits before it asks its sidecar again, after the stream between them broke.
 const reconnectPause = 200 * time.Millisecond
 
+// handlerTimeout is what handlers get to end by themselves, when the queue is consumed no more.
+const handlerTimeout = 500 * time.Millisecond
+
 // Handler handles one message. Its error is logged: the queue has no other way to hear of it, so a handler that
 // owes someone an answer has to send one itself. ctx carries the message's trace, or a new one.
 type Handler func(ctx context.Context, message *pb.SideCarMessage) error
@@ -37,15 +40,28 @@ func On[M any, P interface {
 	}
 }
 
-// consume declares the queue and handles its messages until ctx ends. When the sidecar goes away it waits for it and
-// begins again. declared is closed when the queue exists for the first time.
+// handling are the messages that are being handled, and their context.
+type handling struct {
+	sync.WaitGroup
+
+	ctx context.Context
+}
+
+// consume declares the queue and handles its messages until ctx ends, and lets those that are being handled then come to
+// their end. When the sidecar goes away it waits for it and begins again. declared is closed when the queue exists for the
+// first time.
 func (s *Service) consume(ctx context.Context, declared chan<- struct{}) error {
 	var once sync.Once
-	var running sync.WaitGroup
-	defer running.Wait()
+	handlers, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	running := &handling{ctx: handlers}
+	defer func() {
+		defer time.AfterFunc(handlerTimeout, cancel).Stop()
+		running.Wait()
+		cancel()
+	}()
 	for {
-		err := s.consumeStream(ctx, &running, func() { once.Do(func() { close(declared) }) })
-		s.consuming.Store(false)
+		err := s.consumeStream(ctx, running, func() { once.Do(func() { close(declared) }) })
+		s.consuming.set(false)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -60,7 +76,7 @@ func (s *Service) consume(ctx context.Context, declared chan<- struct{}) error {
 
 // consumeStream handles messages until the stream breaks. Each message has a goroutine of its own, so that a slow
 // one never holds up the next.
-func (s *Service) consumeStream(ctx context.Context, running *sync.WaitGroup, declared func()) error {
+func (s *Service) consumeStream(ctx context.Context, running *handling, declared func()) error {
 	if err := s.Sidecar.Serving(ctx); err != nil {
 		return fmt.Errorf("wait for the sidecar: %w", err)
 	}
@@ -72,13 +88,13 @@ func (s *Service) consumeStream(ctx context.Context, running *sync.WaitGroup, de
 	if err != nil {
 		return fmt.Errorf("consume %s: %w", s.Queue, err)
 	}
-	s.consuming.Store(true)
+	s.consuming.set(true)
 	for {
 		message, err := stream.Recv()
 		if err != nil {
 			return fmt.Errorf("consume %s: %w", s.Queue, err)
 		}
-		running.Go(func() { s.handle(ctx, message) })
+		running.Go(func() { s.handle(running.ctx, message) })
 	}
 }
 

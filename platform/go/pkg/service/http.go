@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -20,22 +19,19 @@ const (
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
-	// drainTimeout is what open requests get when the service is told to end; a Pod's grace period is little longer.
-	drainTimeout = 2 * time.Second
 )
 
-// serveHTTP serves handler on address until ctx ends, then lets open requests finish for a moment.
-func serveHTTP(ctx context.Context, address string, handler http.Handler) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("serve http: %w", err)
-	}
+// serveHTTP serves until ctx ends. It then takes no further connection, and returns when the open requests are answered
+// and the service has settled, or drainTimeout is over.
+func (s *Service) serveHTTP(ctx context.Context, listener net.Listener) error {
+	var open connections
 	server := &http.Server{
-		Handler:           http.MaxBytesHandler(handler, MaxRequestBytes),
+		Handler:           http.MaxBytesHandler(s.Handler(), MaxRequestBytes),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         open.track,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
 	ended := make(chan error, 1)
@@ -45,10 +41,18 @@ func serveHTTP(ctx context.Context, address string, handler http.Handler) error 
 		return fmt.Errorf("serve http: %w", err)
 	case <-ctx.Done():
 	}
+	s.consuming.end() // nobody is to wait for it any more
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	if err := server.Shutdown(drain); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("end http: %w", err)
+	// Shutdown would look again and again, at growing intervals, whether requests have ended. It begins the end, and
+	// the connections tell by themselves.
+	begun, now := context.WithCancel(drain)
+	now()
+	_ = server.Shutdown(begun)
+	open.settle(drain)
+	err := server.Close()
+	if s.Settle != nil {
+		s.Settle(drain)
 	}
-	return server.Close()
+	return err
 }

@@ -3,6 +3,8 @@ package service
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -15,6 +17,8 @@ type Sidecar interface {
 	pb.RabbitMQClient
 	// Serving returns as soon as the sidecar answers, or ctx's error.
 	Serving(ctx context.Context) error
+	// Ending returns true when the sidecar announces its end, and false when it goes away without, or ctx ends.
+	Ending(ctx context.Context) bool
 }
 
 type sidecar struct {
@@ -32,3 +36,32 @@ func DialSidecar() (Sidecar, error) {
 }
 
 func (s sidecar) Serving(ctx context.Context) error { return rpc.WaitServing(ctx, s.conn) }
+func (s sidecar) Ending(ctx context.Context) bool   { return rpc.WatchEnding(ctx, s.conn) }
+
+// stopTimeout bounds telling the sidecar to end, which may have ended already.
+const stopTimeout = time.Second
+
+// endsTogether ends the service when its sidecar announces its end. Main container and sidecar are restarted together,
+// one after the other: so the second is gone by the time that it is told to end.
+func (s *Service) endsTogether(ctx context.Context, end func()) {
+	for ctx.Err() == nil {
+		if s.Sidecar.Serving(ctx) == nil && s.Sidecar.Ending(ctx) {
+			slog.InfoContext(ctx, "the sidecar ends, and so does this service")
+			end()
+			return
+		}
+		select {
+		case <-time.After(reconnectPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// endSidecar is the same the other way round.
+func (s *Service) endSidecar(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if _, err := s.Sidecar.StopReceivingRabbit(ctx, &pb.StopRequest{}, grpc.WaitForReady(false)); err != nil {
+		slog.DebugContext(ctx, "sidecar not told to end", "error", err)
+	}
+}

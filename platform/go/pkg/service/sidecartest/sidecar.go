@@ -33,15 +33,29 @@ type Sidecar struct {
 
 	mu      sync.Mutex
 	streams chan *stream
+	ending  chan struct{}
 }
 
 // New is a sidecar that serves.
 func New() *Sidecar {
-	return &Sidecar{Calls: make(chan Call, 1000), streams: make(chan *stream, 10)}
+	return &Sidecar{Calls: make(chan Call, 1000), streams: make(chan *stream, 10), ending: make(chan struct{})}
 }
 
 // Serving implements service.Sidecar.
 func (s *Sidecar) Serving(ctx context.Context) error { return ctx.Err() }
+
+// Ending implements service.Sidecar.
+func (s *Sidecar) Ending(ctx context.Context) bool {
+	select {
+	case <-s.ending:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// End announces the sidecar's end.
+func (s *Sidecar) End() { close(s.ending) }
 
 func (s *Sidecar) call(ctx context.Context, rpc string, message proto.Message) (*emptypb.Empty, error) {
 	call := Call{RPC: rpc, Message: proto.Clone(message), Context: ctx}
@@ -96,6 +110,10 @@ func (s *Sidecar) SendMicroserviceComm(ctx context.Context, m *pb.MicroserviceCo
 
 func (s *Sidecar) SendRequestApprovalResponse(ctx context.Context, m *pb.RequestApprovalResponse, _ ...grpc.CallOption) (*emptypb.Empty, error) {
 	return s.call(ctx, "SendRequestApprovalResponse", m)
+}
+
+func (s *Sidecar) StopReceivingRabbit(ctx context.Context, m *pb.StopRequest, _ ...grpc.CallOption) (*emptypb.Empty, error) {
+	return s.call(ctx, "StopReceivingRabbit", m)
 }
 
 // Consume implements service.Sidecar.
