@@ -20,8 +20,7 @@ const (
 	PolicyPull          = "pull-policy.dynsandbox.dev"
 	PolicyPullEphemeral = "pull-policy-ephemeral.dynsandbox.dev"
 	PolicyJobPods       = "job-pods.dynsandbox.dev"
-	PolicyDNSTimeout    = "dns-timeout.dynsandbox.dev"
-	PolicyDNSReady      = "dns-ready.dynsandbox.dev"
+	PolicyDNS           = "dns.dynsandbox.dev"
 
 	// staticSuffix is demanded of policies in files and refused for those created through the API.
 	staticSuffix = ".static.k8s.io"

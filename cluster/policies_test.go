@@ -36,7 +36,7 @@ func TestPolicyNames(t *testing.T) {
 				t.Errorf("unexpected kind %s", u.GetKind())
 			}
 		}
-		for _, want := range []string{PolicyPull, PolicyPullEphemeral, PolicyJobPods, PolicyDNSTimeout, PolicyDNSReady} {
+		for _, want := range []string{PolicyPull, PolicyPullEphemeral, PolicyJobPods, PolicyDNS} {
 			if !policy[want+suffix] {
 				t.Errorf("suffix %q: policy %s is missing", suffix, want)
 			}
@@ -77,7 +77,6 @@ func TestCheckProbe(t *testing.T) {
 	}
 	good := probe.DeepCopy()
 	delete(good.Labels, "app")
-	good.Spec.DNSConfig = &corev1.PodDNSConfig{}
 	good.Spec.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent
 	if err := checkProbe(good); err == nil || !strings.Contains(err.Error(), "init") {
 		t.Errorf("init container not rewritten: got %v", err)

@@ -116,3 +116,31 @@ func hashObjects(objects []cluster.Object) (string, error) {
 	_, err := io.WriteString(h, fmt.Sprint(len(objects)))
 	return hex.EncodeToString(h.Sum(nil)), err
 }
+
+// hurried returns the object with lookups that are made again after one second instead of five when no answer comes, unless
+// the workspace has settings of its own for them. When a node comes back, Pods ask before the DNS Service leads anywhere, and
+// nobody answers. In all glibc and Go's resolver give it five seconds instead of ten, and musl, which takes the first number
+// for the whole, one instead of five. Pods of Jobs are made while names resolve, and don't need it.
+func hurried(o cluster.Object) (cluster.Object, error) {
+	switch o.GetKind() {
+	case "Deployment", "StatefulSet", "DaemonSet":
+	default:
+		return o, nil
+	}
+	spec, found, err := unstructured.NestedMap(o.Object, "spec", "template", "spec")
+	if err != nil || !found {
+		return o, err
+	}
+	if policy, ok := spec["dnsPolicy"]; ok && policy != "ClusterFirst" {
+		return o, nil
+	}
+	if _, ok := spec["dnsConfig"]; ok {
+		return o, nil
+	}
+	out := cluster.Object{Unstructured: o.DeepCopy(), Chart: o.Chart, Template: o.Template}
+	options := []any{map[string]any{"name": "timeout", "value": "1"}, map[string]any{"name": "attempts", "value": "5"}}
+	if err := unstructured.SetNestedSlice(out.Object, options, "spec", "template", "spec", "dnsConfig", "options"); err != nil {
+		return o, fmt.Errorf("set the lookups of %s: %w", o.ID(), err)
+	}
+	return out, nil
+}

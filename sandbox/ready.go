@@ -280,6 +280,9 @@ func (b *bringUp) objects() ([]cluster.Object, error) {
 	for _, o := range b.workspace.rendered.Objects {
 		p, err := pinned(o, record)
 		if err == nil {
+			p, err = hurried(p)
+		}
+		if err == nil {
 			err = annotateMounts(p, b.mounts)
 		}
 		if err != nil {
