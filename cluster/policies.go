@@ -17,10 +17,9 @@ import (
 
 // The admission policies' names in the API; loaded from files they end in .static.k8s.io.
 const (
-	PolicyPull          = "pull-policy.dynsandbox.dev"
-	PolicyPullEphemeral = "pull-policy-ephemeral.dynsandbox.dev"
-	PolicyJobPods       = "job-pods.dynsandbox.dev"
-	PolicyDNS           = "dns.dynsandbox.dev"
+	PolicyPods      = "pods.dynsandbox.dev"
+	PolicyEphemeral = "ephemeral-containers.dynsandbox.dev"
+	PolicyDNS       = "dns.dynsandbox.dev"
 
 	// staticSuffix is demanded of policies in files and refused for those created through the API.
 	staticSuffix = ".static.k8s.io"

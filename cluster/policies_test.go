@@ -36,7 +36,7 @@ func TestPolicyNames(t *testing.T) {
 				t.Errorf("unexpected kind %s", u.GetKind())
 			}
 		}
-		for _, want := range []string{PolicyPull, PolicyPullEphemeral, PolicyJobPods, PolicyDNS} {
+		for _, want := range []string{PolicyPods, PolicyEphemeral, PolicyDNS} {
 			if !policy[want+suffix] {
 				t.Errorf("suffix %q: policy %s is missing", suffix, want)
 			}

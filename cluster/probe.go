@@ -70,16 +70,16 @@ func checkProbe(p *corev1.Pod) error {
 	var errs []error
 	for _, c := range append(p.Spec.InitContainers, p.Spec.Containers...) {
 		if c.ImagePullPolicy != corev1.PullIfNotPresent {
-			errs = append(errs, fmt.Errorf("%s: container %s still has pull policy %s", PolicyPull, c.Name, c.ImagePullPolicy))
+			errs = append(errs, fmt.Errorf("%s: container %s still has pull policy %s", PolicyPods, c.Name, c.ImagePullPolicy))
 		}
 	}
 	for _, v := range p.Spec.Volumes {
 		if v.Image != nil && v.Image.PullPolicy != corev1.PullIfNotPresent {
-			errs = append(errs, fmt.Errorf("%s: volume %s still has pull policy %s", PolicyPull, v.Name, v.Image.PullPolicy))
+			errs = append(errs, fmt.Errorf("%s: volume %s still has pull policy %s", PolicyPods, v.Name, v.Image.PullPolicy))
 		}
 	}
 	if _, ok := p.Labels["app"]; ok {
-		errs = append(errs, fmt.Errorf("%s: the Pod of a Job still has the label app", PolicyJobPods))
+		errs = append(errs, fmt.Errorf("%s: the Pod of a Job still has the label app", PolicyPods))
 	}
 	return errors.Join(errs...)
 }
