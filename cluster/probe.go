@@ -28,14 +28,20 @@ func (c *Client) createPolicies(ctx context.Context) error {
 		return fmt.Errorf("create admission policies: %w", err)
 	}
 	// kubeadm has made the DNS before there was a policy.
-	const dns = `{"spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}}]}}}}`
-	_, err = c.Clientset.AppsV1().Deployments("kube-system").Patch(ctx, "coredns", types.StrategicMergePatchType, []byte(dns),
+	_, err = c.Clientset.AppsV1().Deployments("kube-system").Patch(ctx, "coredns", types.StrategicMergePatchType, []byte(dnsPatch),
 		metav1.PatchOptions{FieldManager: fieldManager})
 	if err != nil {
 		return fmt.Errorf("set what policy %s would have: %w", PolicyDNS, err)
 	}
 	return nil
 }
+
+// dnsPatch does to the DNS that stands what the policy PolicyDNS does to one that is created.
+const dnsPatch = `{"spec": {"replicas": 1, "template": {"spec": {
+	"nodeSelector": {"node-role.kubernetes.io/control-plane": ""},
+	"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}, "env": [
+		{"name": "KUBERNETES_SERVICE_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
+		{"name": "KUBERNETES_SERVICE_PORT", "value": "6443"}]}]}}}}`
 
 // probePolicies asks the API server, without making anything, for a Pod such as an agent's Job makes, until the
 // answer shows that the policies act on it.
