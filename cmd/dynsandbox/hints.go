@@ -37,6 +37,8 @@ func hints(err error) []string {
 		return []string{"make the cluster anew: dynsandbox down --purge, then up --mount", "or go on without: dynsandbox up --mount=false"}
 	case errors.Is(err, cluster.ErrOtherOwner):
 		return []string{"another name: dynsandbox up --name OTHER", "or remove that one, with the state folder that it has: XDG_STATE_HOME=... dynsandbox down --purge"}
+	case strings.Contains(err.Error(), "too many open files"): // in the log of a Pod that watches files
+		return []string{"clusters of one machine share its inotify instances: sudo sysctl fs.inotify.max_user_instances=512"}
 	case strings.Contains(err.Error(), "reach the docker engine"):
 		return []string{"dynsandbox setup installs and starts an engine (Debian and Ubuntu, as root)"}
 	}
