@@ -22,8 +22,9 @@ const (
 	SidecarAddress = "localhost:50051"
 	// HTTPAddress is where each main container listens.
 	HTTPAddress = ":8080"
-	// drainTimeout is what is under way gets when the service is told to end; a Pod's grace period is little longer.
-	drainTimeout = 2 * time.Second
+	// drainTimeout is what is under way gets when the service is told to end. With handlerTimeout and stopTimeout it is
+	// less than the grace period of the Pods, which is 5 s.
+	drainTimeout = 3 * time.Second
 	// maxHealthWait bounds how long a question for health may wait for its answer.
 	maxHealthWait = 10 * time.Second
 )
