@@ -6,6 +6,7 @@ import (
 
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 	"github.com/dynsandbox/dynsandbox/sandbox"
+	"github.com/dynsandbox/dynsandbox/sandbox/scaffold"
 )
 
 // Exit codes, as every command's help lists them.
@@ -30,6 +31,7 @@ EXIT STATUS
 func exitCode(err error) int {
 	var usage usageError
 	var code codeError
+	var choice *scaffold.ChoiceError
 	switch {
 	case err == nil:
 		return exitOK
@@ -37,7 +39,7 @@ func exitCode(err error) int {
 		return code.code
 	case errors.Is(err, context.Canceled), errors.Is(err, sandbox.ErrStopped):
 		return exitInterrupted
-	case errors.As(err, &usage), fault.AsInvalids(err) != nil:
+	case errors.As(err, &usage), errors.As(err, &choice), fault.AsInvalids(err) != nil:
 		return exitUsage
 	case errors.Is(err, sandbox.ErrNoSandbox), errors.Is(err, sandbox.ErrNoSession), errors.Is(err, sandbox.ErrNotReady):
 		return exitNoSandbox

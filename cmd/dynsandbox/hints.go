@@ -7,12 +7,14 @@ import (
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/sandbox"
+	"github.com/dynsandbox/dynsandbox/sandbox/scaffold"
 )
 
 // hints are what a person can do about an error, most likely first. They live here and not in the errors, so that
 // the packages can be used by programs that have no command line.
 func hints(err error) []string {
 	var lacks *sandbox.LacksError
+	var edited *scaffold.EditedError
 	switch {
 	case errors.Is(err, sandbox.ErrNoSession), errors.Is(err, sandbox.ErrNoSandbox), errors.Is(err, sandbox.ErrNotReady):
 		return []string{"dynsandbox up brings the sandbox up, or back"}
@@ -31,6 +33,8 @@ func hints(err error) []string {
 			"a bundle brings everything: dynsandbox bundle create FILE where there is a network, dynsandbox bundle load FILE here",
 			"or use the network: dynsandbox up --offline=false",
 		}
+	case errors.As(err, &edited):
+		return []string{"--dry-run shows what would go; --force removes it all the same"}
 	case errors.Is(err, sandbox.ErrStopped):
 		return []string{"dynsandbox up goes on from there"}
 	case errors.Is(err, cluster.ErrNoMounts):

@@ -1,0 +1,187 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/sandbox/scaffold"
+)
+
+// ScaffoldOptions say what is done with the changes that were worked out.
+type ScaffoldOptions struct {
+	Workspace string // "": the sandbox's, or the one that the current folder lies in
+	DryRun    bool   // work them out, and change nothing
+	Force     bool   // of a removal: also what was worked on since
+}
+
+// ScaffoldReport is what became of a workspace to which something was added, or from which it was removed.
+type ScaffoldReport struct {
+	Name      string     `json:"name"`
+	Workspace string     `json:"workspace"`
+	DryRun    bool       `json:"dryRun"`
+	Files     []FileKind `json:"files"`
+	Diff      string     `json:"diff,omitempty"` // of a dry run
+	Notes     []string   `json:"notes,omitempty"`
+	Live      *Live      `json:"live,omitempty"` // where a sandbox runs the workspace
+}
+
+// FileKind says what became of a file.
+type FileKind struct {
+	Path string `json:"path"` // relative to the workspace
+	Kind string `json:"kind"` // created, changed or removed
+}
+
+// Live says when a change was in the running platform.
+type Live struct {
+	Seconds  float64       `json:"seconds"`            // from the files' being written
+	Scenario *ReplayReport `json:"scenario,omitempty"` // of what was added
+}
+
+// WriteText prints a dry run as the diff alone, so that it can be applied.
+func (r *ScaffoldReport) WriteText(w io.Writer) error {
+	if r.DryRun {
+		_, err := io.WriteString(w, r.Diff)
+		return err
+	}
+	for _, f := range r.Files {
+		fmt.Fprintf(w, "%-8s %s\n", f.Kind, f.Path)
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "note: %s\n", n)
+	}
+	if r.Live == nil {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "in the running platform after %.1f s\n", r.Live.Seconds)
+	if err == nil && r.Live.Scenario != nil {
+		err = r.Live.Scenario.WriteText(w)
+	}
+	return err
+}
+
+// Passed reports whether what was added works, as far as it runs.
+func (r *ScaffoldReport) Passed() bool {
+	return r.Live == nil || r.Live.Scenario == nil || r.Live.Scenario.Passed
+}
+
+// AddMicroservice writes a new service into a workspace. Where the sandbox runs that, it returns when the service is in the
+// platform and its scenario was run. What goes wrong there leaves the files as they were written: a report comes with the
+// error then, and its Files say so.
+func AddMicroservice(ctx context.Context, st State, here string, m scaffold.Microservice, opts ScaffoldOptions) (*ScaffoldReport, error) {
+	w, err := scaffoldWorkspace(st, here, opts.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	added, err := scaffold.AddMicroservice(w, m)
+	if err != nil {
+		return nil, err
+	}
+	r := &ScaffoldReport{Name: m.Name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: added.Notes}
+	return r, r.carryOut(ctx, st, added.Changes, m.Name)
+}
+
+// RemoveMicroservice undoes [AddMicroservice].
+func RemoveMicroservice(ctx context.Context, st State, here, name string, opts ScaffoldOptions) (*ScaffoldReport, error) {
+	w, err := scaffoldWorkspace(st, here, opts.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := scaffold.RemoveMicroservice(w, name, opts.Force)
+	if err != nil {
+		return nil, err
+	}
+	r := &ScaffoldReport{Name: name, Workspace: w.Dir, DryRun: opts.DryRun}
+	return r, r.carryOut(ctx, st, changes, "")
+}
+
+// carryOut makes the changes, and has what runs take them in. service is what was added, "" where something was removed.
+func (r *ScaffoldReport) carryOut(ctx context.Context, st State, changes scaffold.Changes, service string) (err error) {
+	if r.DryRun {
+		r.Diff, err = changes.Diff()
+	} else {
+		err = changes.Apply(r.Workspace)
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		r.Files = append(r.Files, FileKind{c.Path, c.Kind()})
+	}
+	if r.DryRun {
+		return nil
+	}
+	began := time.Now()
+	client, err := r.session(ctx, st)
+	if client == nil {
+		return err
+	}
+	defer client.Close()
+	switch err := client.Await(ctx, service); {
+	case errors.Is(err, ErrNotReady):
+		return nil
+	case err != nil:
+		return fmt.Errorf("the files are written, but: %w", err)
+	}
+	r.Live = &Live{Seconds: time.Since(began).Seconds()}
+	if service != "" {
+		r.Live.Scenario, err = client.Replay(ctx, []string{service})
+	}
+	return err
+}
+
+// session returns a client of the sandbox's session, or nil where it runs another workspace or doesn't run.
+func (r *ScaffoldReport) session(ctx context.Context, st State) (*Client, error) {
+	record, err := st.Read()
+	if errors.Is(err, ErrNoSandbox) || err == nil && !sameFolder(record.Workspace, r.Workspace) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	client, err := Dial(ctx, st)
+	if errors.Is(err, ErrNoSession) {
+		return nil, nil
+	}
+	return client, err
+}
+
+func sameFolder(a, b string) bool {
+	real := func(dir string) string {
+		if r, err := filepath.EvalSymlinks(dir); err == nil {
+			return r
+		}
+		return dir
+	}
+	return real(a) == real(b)
+}
+
+// scaffoldWorkspace finds the workspace to change, and which agents it has.
+func scaffoldWorkspace(st State, here, dir string) (scaffold.Workspace, error) {
+	if dir == "" {
+		if record, err := st.Read(); err == nil {
+			dir = record.Workspace
+		} else if dir, err = FindWorkspace(here); err != nil {
+			return scaffold.Workspace{}, err
+		}
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return scaffold.Workspace{}, err
+	}
+	if err := checkWorkspace(dir); err != nil {
+		return scaffold.Workspace{}, err
+	}
+	w := scaffold.Workspace{Dir: dir, LaunchFiles: launchFilesDir, Scenarios: scenariosDir}
+	// Broken charts are `up`'s to complain about.
+	if rendered, err := cluster.RenderWorkspace(dir, nil); err == nil {
+		for _, a := range agents(rendered.Objects) {
+			w.Agents = append(w.Agents, a.Name)
+		}
+	}
+	return w, nil
+}
