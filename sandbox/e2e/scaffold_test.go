@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// newServiceLimit is how long a new service may take from the command to the running platform.
+const newServiceLimit = 10 * time.Second
+
+// files are all files of the workspace that new may touch, with their contents.
+func files(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, dir := range []string{"configuration", "scenarios", "python", "go/cmd", "go/Makefile"} {
+		err := filepath.WalkDir(filepath.Join(workspace, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			all[path] = string(b)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// A new service is a part of the chain as soon as the command returns, and gone when it is removed.
+func TestNewMicroserviceIsLive(t *testing.T) {
+	before := files(t)
+	for name, flags := range map[string][]string{
+		"double-check": {"--after", "sql-query"},
+		"mask":         {"--lang", "go", "--before", "sql-algorithm", "--optional", "mask"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Cleanup(func() { // where the test fails before it does so itself
+				if _, err := os.Stat(filepath.Join(workspace, "scenarios", name+".yaml")); err == nil {
+					if _, err := dynsandbox(context.Background(), "new", "microservice", name, "--rm"); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			var report struct {
+				Live *struct {
+					Seconds  float64
+					Scenario *replayReport
+				}
+			}
+			mustJSON(t, &report, append([]string{"new", "microservice", name}, flags...)...)
+			if report.Live == nil || report.Live.Scenario == nil || !report.Live.Scenario.Passed {
+				t.Fatalf("it isn't live, or its scenario failed: %+v", report.Live)
+			}
+			if took := time.Duration(report.Live.Seconds * float64(time.Second)); took > newServiceLimit {
+				t.Errorf("it was in the platform after %s", took)
+			}
+			replayAll(t) // with it in the chain, if it is required
+			must(t, "new", "microservice", name, "--rm")
+			after := files(t)
+			for path, content := range before {
+				if after[path] != content {
+					t.Errorf("%s isn't as it was before", path)
+				}
+			}
+			if len(after) != len(before) {
+				t.Errorf("%d files before, %d after", len(before), len(after))
+			}
+		})
+	}
+	replayAll(t)
+}
