@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -245,6 +247,49 @@ func (f *jsonText) list(model *value, texts []string) string {
 	}
 	lead, tail := f.around(model)
 	return "[" + lead + strings.Join(quoted, f.separator(model)) + tail + "]"
+}
+
+// field is a member of an object to be written: a string, a number, a list of strings, or nil, which empties a list that the
+// model has.
+type field struct {
+	key   string
+	value any
+}
+
+// like writes an object like a model, in which the fields have other values. Without a model it is in one line.
+func (f *jsonText) like(model *value, fields []field) string {
+	if model == nil {
+		var members []string
+		for _, fl := range fields {
+			if fl.value != nil {
+				members = append(members, quote(fl.key)+": "+f.write(&value{kind: '['}, fl.value))
+			}
+		}
+		return "{" + strings.Join(members, ", ") + "}"
+	}
+	text := slices.Clone(f.data[model.start:model.end])
+	for _, m := range slices.Backward(model.members) {
+		i := slices.IndexFunc(fields, func(fl field) bool { return strings.EqualFold(fl.key, m.key.text) })
+		if i < 0 {
+			continue
+		}
+		written := f.write(m.value, fields[i].value)
+		text = slices.Replace(text, m.value.start-model.start, m.value.end-model.start, []byte(written)...)
+	}
+	return string(text)
+}
+
+// write writes a field's value, a list in the way of model.
+func (f *jsonText) write(model *value, v any) string {
+	switch v := v.(type) {
+	case string:
+		return quote(v)
+	case int:
+		return strconv.Itoa(v)
+	case []string:
+		return f.list(model, v)
+	}
+	return "[]"
 }
 
 // quote writes a text as JSON does.

@@ -11,18 +11,23 @@ import (
 	"github.com/dynsandbox/dynsandbox/fixtures"
 )
 
-// Names of the launch files that tell of services.
+// Names of the launch files that are edited.
 const (
 	microservicesFile = "microservices.json"
 	requestTypesFile  = "requestType.json"
 	optionalFile      = "optional_microservices.json"
+	archetypesFile    = "archetype.json"
+	agreementsFile    = "agreements.json"
 )
 
-// launchFiles are those of a workspace, checked, and those that tell of services open for edits.
+// launchFiles are those of a workspace, checked, and open for edits.
 type launchFiles struct {
-	set                             *fixtures.Set
+	set *fixtures.Set
+
 	services, requestTypes, offered *jsonText
-	before                          map[*jsonText][]byte
+	archetypes, agreements          *jsonText
+
+	before map[*jsonText][]byte
 }
 
 func (w Workspace) readLaunchFiles() (*launchFiles, error) {
@@ -32,7 +37,10 @@ func (w Workspace) readLaunchFiles() (*launchFiles, error) {
 		return nil, err
 	}
 	l := &launchFiles{set: set, before: map[*jsonText][]byte{}}
-	for name, into := range map[string]**jsonText{microservicesFile: &l.services, requestTypesFile: &l.requestTypes, optionalFile: &l.offered} {
+	for name, into := range map[string]**jsonText{
+		microservicesFile: &l.services, requestTypesFile: &l.requestTypes, optionalFile: &l.offered,
+		archetypesFile: &l.archetypes, agreementsFile: &l.agreements,
+	} {
 		data, err := fs.ReadFile(fsys, name)
 		if err != nil {
 			return nil, err
@@ -119,32 +127,16 @@ func (l *launchFiles) addService(m Microservice, p place) error {
 
 // element is the service's element of microservices.json, written like the one that says most.
 func (l *launchFiles) element(m Microservice, p place) string {
-	f := l.services
-	if len(f.root.items) == 0 {
-		return "{\"name\": " + quote(m.Name) + ", \"label\": " + quote(p.label) + ", \"allowedOutputs\": " + f.list(&value{kind: '['}, p.before) + "}"
+	var model *value
+	if items := l.services.root.items; len(items) > 0 {
+		model = slices.MaxFunc(items, func(a, b *value) int {
+			outputs := func(v *value) int { return len(v.get("allowedOutputs").entriesOrNone()) }
+			return cmp.Or(cmp.Compare(outputs(a), outputs(b)), cmp.Compare(len(a.members), len(b.members)))
+		})
 	}
-	model := slices.MaxFunc(f.root.items, func(a, b *value) int {
-		outputs := func(v *value) int { return len(v.get("allowedOutputs").entriesOrNone()) }
-		return cmp.Or(cmp.Compare(outputs(a), outputs(b)), cmp.Compare(len(a.members), len(b.members)))
+	return l.services.like(model, []field{
+		{"name", m.Name}, {"label", p.label}, {"allowedOutputs", p.before}, {"invalidArchetypes", nil},
 	})
-	text := slices.Clone(f.data[model.start:model.end])
-	for _, mem := range slices.Backward(model.members) {
-		var written string
-		switch {
-		case mem.key.text == "name":
-			written = quote(m.Name)
-		case mem.key.text == "label":
-			written = quote(p.label)
-		case mem.key.text == "allowedOutputs":
-			written = f.list(mem.value, p.before)
-		case mem.value.kind == '[':
-			written = "[]"
-		default:
-			continue
-		}
-		text = slices.Replace(text, mem.value.start-model.start, mem.value.end-model.start, []byte(written)...)
-	}
-	return string(text)
 }
 
 func (v *value) entriesOrNone() []span {
