@@ -82,25 +82,49 @@ func AddMicroservice(ctx context.Context, st State, here string, m scaffold.Micr
 		return nil, err
 	}
 	r := &ScaffoldReport{Name: m.Name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: added.Notes}
-	return r, r.carryOut(ctx, st, added.Changes, m.Name)
+	return r, r.carryOut(ctx, st, added.Changes, m.Name, m.Name)
 }
 
-// RemoveMicroservice undoes [AddMicroservice].
-func RemoveMicroservice(ctx context.Context, st State, here, name string, opts ScaffoldOptions) (*ScaffoldReport, error) {
+// AddArchetype writes a new archetype into a workspace, as [AddMicroservice] does a service.
+func AddArchetype(ctx context.Context, st State, here string, a scaffold.Archetype, opts ScaffoldOptions) (*ScaffoldReport, error) {
 	w, err := scaffoldWorkspace(st, here, opts.Workspace)
 	if err != nil {
 		return nil, err
 	}
-	changes, err := scaffold.RemoveMicroservice(w, name, opts.Force)
+	changes, err := scaffold.AddArchetype(w, a)
+	if err != nil {
+		return nil, err
+	}
+	r := &ScaffoldReport{Name: a.Name, Workspace: w.Dir, DryRun: opts.DryRun}
+	return r, r.carryOut(ctx, st, changes, "", a.Name)
+}
+
+// RemoveMicroservice undoes [AddMicroservice].
+func RemoveMicroservice(ctx context.Context, st State, here, name string, opts ScaffoldOptions) (*ScaffoldReport, error) {
+	return unscaffold(ctx, st, here, name, opts, scaffold.RemoveMicroservice)
+}
+
+// RemoveArchetype undoes [AddArchetype].
+func RemoveArchetype(ctx context.Context, st State, here, name string, opts ScaffoldOptions) (*ScaffoldReport, error) {
+	return unscaffold(ctx, st, here, name, opts, scaffold.RemoveArchetype)
+}
+
+func unscaffold(ctx context.Context, st State, here, name string, opts ScaffoldOptions, workOut func(scaffold.Workspace, string, bool) (scaffold.Changes, error)) (*ScaffoldReport, error) {
+	w, err := scaffoldWorkspace(st, here, opts.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := workOut(w, name, opts.Force)
 	if err != nil {
 		return nil, err
 	}
 	r := &ScaffoldReport{Name: name, Workspace: w.Dir, DryRun: opts.DryRun}
-	return r, r.carryOut(ctx, st, changes, "")
+	return r, r.carryOut(ctx, st, changes, "", "")
 }
 
-// carryOut makes the changes, and has what runs take them in. service is what was added, "" where something was removed.
-func (r *ScaffoldReport) carryOut(ctx context.Context, st State, changes scaffold.Changes, service string) (err error) {
+// carryOut makes the changes, and waits until what runs has taken them in: a service, or everything where none was added. Then
+// the scenario is run, if there is one.
+func (r *ScaffoldReport) carryOut(ctx context.Context, st State, changes scaffold.Changes, service, scenario string) (err error) {
 	if r.DryRun {
 		r.Diff, err = changes.Diff()
 	} else {
@@ -128,8 +152,8 @@ func (r *ScaffoldReport) carryOut(ctx context.Context, st State, changes scaffol
 		return fmt.Errorf("the files are written, but: %w", err)
 	}
 	r.Live = &Live{Seconds: time.Since(began).Seconds()}
-	if service != "" {
-		r.Live.Scenario, err = client.Replay(ctx, []string{service})
+	if scenario != "" {
+		r.Live.Scenario, err = client.Replay(ctx, []string{scenario})
 	}
 	return err
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/dynsandbox/dynsandbox/sandbox"
 	"github.com/dynsandbox/dynsandbox/sandbox/scaffold"
@@ -19,17 +19,16 @@ func newNew(g *global) *cobra.Command {
 		Long: `new writes what a new part of the platform takes into the workspace, all of it or nothing. Files that exist are
 edited at the one place that changes. Where a sandbox runs, what was added is live when the command returns.`,
 		Example: `  dynsandbox new microservice double-check --after sql-query
-  dynsandbox new microservice double-check --rm`,
+  dynsandbox new microservice double-check --rm
+  dynsandbox new archetype shared --compute-provider other`,
 	}
 	group(c)
-	c.AddCommand(newMicroservice(g))
+	c.AddCommand(newMicroservice(g), newArchetype(g))
 	return c
 }
 
 func newMicroservice(g *global) *cobra.Command {
 	var m scaffold.Microservice
-	var opts sandbox.ScaffoldOptions
-	var remove bool
 	c := &cobra.Command{
 		Use:   "microservice NAME",
 		Short: "Write a new service of a chain, or take it out again",
@@ -45,34 +44,6 @@ request type requires it, unless --optional names an option that adds it.
 		Example: `  dynsandbox new microservice double-check --after sql-query
   dynsandbox new microservice mask --lang go --before sql-algorithm --optional mask --dry-run
   dynsandbox new microservice double-check --rm`,
-		Args: args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := fitting(cmd, remove); err != nil {
-				return err
-			}
-			st, err := g.state()
-			if err != nil {
-				return err
-			}
-			here, err := os.Getwd()
-			if err != nil {
-				return err
-			}
-			var report *sandbox.ScaffoldReport
-			if remove {
-				report, err = sandbox.RemoveMicroservice(cmd.Context(), st, here, names[0], opts)
-			} else {
-				m.Name = names[0]
-				report, err = sandbox.AddMicroservice(cmd.Context(), st, here, m, opts)
-			}
-			if report != nil && (err == nil || len(report.Files) > 0) { // what was written is said, whatever came after
-				err = errors.Join(err, g.print(report))
-			}
-			if err == nil && !report.Passed() {
-				return alreadyShown{errors.New("its scenario failed")}
-			}
-			return err
-		},
 	}
 	f := c.Flags()
 	f.StringVar(&m.Language, "lang", "", "what it is written in: python or go (default python)")
@@ -81,27 +52,97 @@ request type requires it, unless --optional names an option that adds it.
 	f.StringSliceVar(&m.Before, "before", nil, "`SERVICE`s that follow it; with commas, or repeated")
 	f.StringVar(&m.RequestType, "request-type", "", "the request type that it becomes a part of (default: the first with a service beside it)")
 	f.StringVar(&m.Option, "optional", "", "the `OPTION` of a request that adds it; without one, each request has it")
-	f.StringVar(&opts.Workspace, "workspace", "", "the workspace (default: the sandbox's, or found from the current folder)")
-	f.BoolVar(&opts.DryRun, "dry-run", false, "print a unified diff of all that would change; change nothing")
-	f.BoolVar(&remove, "rm", false, "take the service out again")
-	f.BoolVar(&opts.Force, "force", false, "with --rm: also what was worked on since")
-	g.outputFlag(c)
+	g.newPart(c, []string{"lang", "label", "after", "before", "request-type", "optional"}, part{
+		add: func(ctx context.Context, st sandbox.State, here, name string, opts sandbox.ScaffoldOptions) (*sandbox.ScaffoldReport, error) {
+			m.Name = name
+			return sandbox.AddMicroservice(ctx, st, here, m, opts)
+		},
+		remove: sandbox.RemoveMicroservice,
+	})
 	return c
 }
 
-// fitting refuses flags that say nothing to what is done.
-func fitting(cmd *cobra.Command, remove bool) (err error) {
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		switch f.Name {
-		case "lang", "label", "after", "before", "request-type", "optional":
-			if remove && err == nil {
-				err = usageError{fmt.Errorf("--%s has no meaning with --rm", f.Name)}
-			}
-		case "force":
-			if !remove && err == nil {
-				err = usageError{errors.New("--force has a meaning only with --rm")}
-			}
-		}
+func newArchetype(g *global) *cobra.Command {
+	var a scaffold.Archetype
+	c := &cobra.Command{
+		Use:   "archetype NAME",
+		Short: "Write a new archetype, or take it out again",
+		Long: `archetype writes a new archetype into the launch files: where computation takes place (--compute-provider: each
+dataProvider, or other, a trusted third party), and that agreements allow it. It also writes one user, NAME@example.org,
+who may use no other archetype, and a scenario with a request of theirs; requests of others choose as they did. Where the
+sandbox runs the workspace, it waits until that is in the platform, and runs the scenario.
+
+--rm takes all of it out again, unless the scenario was worked on since: then only with --force.`,
+		Example: `  dynsandbox new archetype shared --compute-provider other
+  dynsandbox new archetype apart --weight 50 --provider UVA,VU --dry-run
+  dynsandbox new archetype shared --rm`,
+	}
+	f := c.Flags()
+	f.StringVar(&a.ComputeProvider, "compute-provider", "", "who computes: dataProvider or other (default dataProvider)")
+	f.IntVar(&a.Weight, "weight", 0, "of several that are allowed the lightest is chosen (default: heavier than all others)")
+	f.StringSliceVar(&a.Providers, "provider", nil, "`DATA PROVIDER`s whose agreements allow it (default: all that can); with commas, or repeated")
+	g.newPart(c, []string{"compute-provider", "weight", "provider"}, part{
+		add: func(ctx context.Context, st sandbox.State, here, name string, opts sandbox.ScaffoldOptions) (*sandbox.ScaffoldReport, error) {
+			a.Name = name
+			return sandbox.AddArchetype(ctx, st, here, a, opts)
+		},
+		remove: sandbox.RemoveArchetype,
 	})
-	return err
+	return c
+}
+
+// part is how something new gets into a workspace and out of it.
+type part struct {
+	add, remove func(ctx context.Context, st sandbox.State, here, name string, opts sandbox.ScaffoldOptions) (*sandbox.ScaffoldReport, error)
+}
+
+// newPart makes a command of a part. adding are the flags that say nothing to a removal.
+func (g *global) newPart(c *cobra.Command, adding []string, p part) {
+	var opts sandbox.ScaffoldOptions
+	var remove bool
+	c.Args = args(cobra.ExactArgs(1))
+	c.RunE = func(cmd *cobra.Command, names []string) error {
+		if err := fitting(cmd, remove, adding); err != nil {
+			return err
+		}
+		st, err := g.state()
+		if err != nil {
+			return err
+		}
+		here, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		do := p.add
+		if remove {
+			do = p.remove
+		}
+		report, err := do(cmd.Context(), st, here, names[0], opts)
+		if report != nil && (err == nil || len(report.Files) > 0) { // what was written is said, whatever came after
+			err = errors.Join(err, g.print(report))
+		}
+		if err == nil && !report.Passed() {
+			return alreadyShown{errors.New("its scenario failed")}
+		}
+		return err
+	}
+	f := c.Flags()
+	f.StringVar(&opts.Workspace, "workspace", "", "the workspace (default: the sandbox's, or found from the current folder)")
+	f.BoolVar(&opts.DryRun, "dry-run", false, "print a unified diff of all that would change; change nothing")
+	f.BoolVar(&remove, "rm", false, "take it out again")
+	f.BoolVar(&opts.Force, "force", false, "with --rm: also what was worked on since")
+	g.outputFlag(c)
+}
+
+// fitting refuses flags that say nothing to what is done.
+func fitting(cmd *cobra.Command, remove bool, adding []string) error {
+	for _, name := range adding {
+		if remove && cmd.Flags().Changed(name) {
+			return usageError{fmt.Errorf("--%s has no meaning with --rm", name)}
+		}
+	}
+	if !remove && cmd.Flags().Changed("force") {
+		return usageError{errors.New("--force has a meaning only with --rm")}
+	}
+	return nil
 }

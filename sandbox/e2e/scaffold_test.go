@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// newServiceLimit is how long a new service may take from the command to the running platform.
-const newServiceLimit = 10 * time.Second
+// newLimit is how long what is new may take from the command to the running platform.
+const newLimit = 10 * time.Second
 
 // files are all files of the workspace that new may touch, with their contents.
 func files(t *testing.T) map[string]string {
@@ -32,17 +32,23 @@ func files(t *testing.T) map[string]string {
 	return all
 }
 
-// A new service is a part of the chain as soon as the command returns, and gone when it is removed.
-func TestNewMicroserviceIsLive(t *testing.T) {
+// What is new works as soon as the command returns, and is gone when it is removed.
+func TestNewIsLive(t *testing.T) {
 	before := files(t)
-	for name, flags := range map[string][]string{
-		"double-check": {"--after", "sql-query"},
-		"mask":         {"--lang", "go", "--before", "sql-algorithm", "--optional", "mask"},
+	for _, part := range []struct {
+		kind, name string
+		flags      []string
+	}{
+		{"microservice", "double-check", []string{"--after", "sql-query"}},
+		{"microservice", "mask", []string{"--lang", "go", "--before", "sql-algorithm", "--optional", "mask"}},
+		{"archetype", "apart", nil},
+		{"archetype", "shared", []string{"--compute-provider", "other"}},
 	} {
+		name := part.name
 		t.Run(name, func(t *testing.T) {
 			t.Cleanup(func() { // where the test fails before it does so itself
 				if _, err := os.Stat(filepath.Join(workspace, "scenarios", name+".yaml")); err == nil {
-					if _, err := dynsandbox(context.Background(), "new", "microservice", name, "--rm"); err != nil {
+					if _, err := dynsandbox(context.Background(), "new", part.kind, name, "--rm"); err != nil {
 						t.Error(err)
 					}
 				}
@@ -53,15 +59,15 @@ func TestNewMicroserviceIsLive(t *testing.T) {
 					Scenario *replayReport
 				}
 			}
-			mustJSON(t, &report, append([]string{"new", "microservice", name}, flags...)...)
+			mustJSON(t, &report, append([]string{"new", part.kind, name}, part.flags...)...)
 			if report.Live == nil || report.Live.Scenario == nil || !report.Live.Scenario.Passed {
 				t.Fatalf("it isn't live, or its scenario failed: %+v", report.Live)
 			}
-			if took := time.Duration(report.Live.Seconds * float64(time.Second)); took > newServiceLimit {
+			if took := time.Duration(report.Live.Seconds * float64(time.Second)); took > newLimit {
 				t.Errorf("it was in the platform after %s", took)
 			}
-			replayAll(t) // with it in the chain, if it is required
-			must(t, "new", "microservice", name, "--rm")
+			replayAll(t) // what was there works with it
+			must(t, "new", part.kind, name, "--rm")
 			after := files(t)
 			for path, content := range before {
 				if after[path] != content {

@@ -168,7 +168,7 @@ func (l *launchFiles) remove(name string) error {
 		}
 	}
 	for _, f := range []*jsonText{l.services, l.requestTypes, l.offered} {
-		for v := f.find(f.root, name); v != nil; v = f.find(f.root, name) {
+		for v := f.find(f.root, ofServices, name); v != nil; v = f.find(f.root, ofServices, name) {
 			if err := f.remove(v, v.index(name)); err != nil {
 				return err
 			}
@@ -177,19 +177,27 @@ func (l *launchFiles) remove(name string) error {
 	return nil
 }
 
-// find returns a list below v that has a service's name, or an object that has it as a key.
-func (f *jsonText) find(v *value, name string) *value {
+// Members that name services, and those that name archetypes.
+var (
+	ofServices   = []string{"allowedOutputs", "requiredServices", "optionalServices"}
+	ofArchetypes = []string{"archetypes", "allowedArchetypes", "invalidArchetypes"}
+)
+
+// find returns a list below v, in one of the members, that has a name, or an object that has it as a key.
+func (f *jsonText) find(v *value, members []string, name string) *value {
 	for _, item := range v.items {
-		if found := f.find(item, name); found != nil {
+		if found := f.find(item, members, name); found != nil {
 			return found
 		}
 	}
 	for _, m := range v.members {
-		mentions := m.key.text == "allowedOutputs" || m.key.text == "requiredServices" || m.key.text == "optionalServices"
-		if mentions && m.value.index(name) >= 0 {
+		if found := f.find(m.value, members, name); found != nil {
+			return found
+		}
+		if slices.Contains(members, m.key.text) && m.value.index(name) >= 0 {
 			return m.value
 		}
-		if m.key.text == "types" {
+		if m.key.text == "types" && slices.Equal(members, ofServices) {
 			for _, t := range m.value.members {
 				if t.value.index(name) >= 0 {
 					return t.value

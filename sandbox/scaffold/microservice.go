@@ -134,7 +134,7 @@ func (w Workspace) checkFree(name string, launch *launchFiles) error {
 		return launch.services.invalid(at.get("name"), "", "there is a service %q already", name)
 	}
 	for _, f := range []*jsonText{launch.services, launch.requestTypes, launch.offered} {
-		if v := f.find(f.root, name); v != nil {
+		if v := f.find(f.root, ofServices, name); v != nil {
 			return f.invalid(v.mention(name), "choose another name, or define it there", "%q is named here already", name)
 		}
 	}

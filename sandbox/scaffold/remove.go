@@ -44,7 +44,7 @@ func RemoveMicroservice(w Workspace, name string, force bool) (Changes, error) {
 	}
 	if kind, option, ok := usedBy(launch.set, name); ok {
 		scenario, err := w.scenario(launch.set, name, kind, option)
-		if choice := (*ChoiceError)(nil); err != nil && !errors.As(err, &choice) {
+		if err != nil && !isChoice(err) {
 			return nil, err
 		}
 		written = append(written, scenario...)
@@ -53,7 +53,26 @@ func RemoveMicroservice(w Workspace, name string, force bool) (Changes, error) {
 	if err != nil {
 		return nil, err
 	}
-	files = append(files, w.scenarioFile(name))
+	gone, err := w.removeFiles(name, append(files, w.scenarioFile(name)), written, force)
+	if err != nil {
+		return nil, err
+	}
+	if err := launch.remove(name); err != nil {
+		return nil, err
+	}
+	if _, err := launch.check(w, ""); err != nil {
+		return nil, fmt.Errorf("without %s the launch files would have errors: %w", name, err)
+	}
+	made, err := w.editMakefiles(language, func(makefile string) string { return removeTarget(makefile, name) },
+		func(pyproject string) string { return removeTestPath(pyproject, name) })
+	return slices.Concat(gone, launch.changes(), made).sorted(), err
+}
+
+// isChoice tells that no scenario can be made, so that none is known to be as it was written.
+func isChoice(err error) bool { return errors.As(err, new(*ChoiceError)) }
+
+// removeFiles removes those of the files that are there. Those that aren't as written are an [EditedError] unless force is set.
+func (w Workspace) removeFiles(name string, files []string, written Changes, force bool) (Changes, error) {
 	var gone Changes
 	edited := &EditedError{Name: name}
 	for _, file := range files {
@@ -72,15 +91,7 @@ func RemoveMicroservice(w Workspace, name string, force bool) (Changes, error) {
 	if len(edited.Files) > 0 && !force {
 		return nil, edited
 	}
-	if err := launch.remove(name); err != nil {
-		return nil, err
-	}
-	if _, err := launch.check(w, ""); err != nil {
-		return nil, fmt.Errorf("without %s the launch files would have errors: %w", name, err)
-	}
-	made, err := w.editMakefiles(language, func(makefile string) string { return removeTarget(makefile, name) },
-		func(pyproject string) string { return removeTestPath(pyproject, name) })
-	return slices.Concat(gone, launch.changes(), made).sorted(), err
+	return gone, nil
 }
 
 // folderOf finds a service that a launch file names.

@@ -27,11 +27,11 @@ const (
 var scenarioTemplate = template.Must(template.New("scenario").Funcs(template.FuncMap{"yaml": yamlText}).Parse(
 	`version: 1
 name: {{yaml .Name}}
-description: one request whose chain has {{.Name}} in it
+description: {{.About}}
 request:
   type: {{yaml .RequestType}}
   user: {id: {{yaml .ID}}, userName: {{yaml .User}}}
-  dataProviders: [{{yaml .Provider}}]
+  dataProviders: [{{yaml .Provider}}{{if .Second}}, {{yaml .Second}}{{end}}]
   data_request:
     type: {{yaml .RequestType}}
 {{- if .Query}}
@@ -45,7 +45,7 @@ expect:
     # The column that the service adds: only rows that came through it have one.
     - table: {contains: [{ {{- yaml .Name}}: seen}]}
 {{- else}}
-  count: 1 # and it must not be empty
+  count: {{.Count}} # none may be empty
 {{- end}}
 `))
 
@@ -59,20 +59,28 @@ func (w Workspace) scenario(set *fixtures.Set, name, requestType, option string)
 	who.Name, who.RequestType, who.Option = name, requestType, option
 	who.Seen = who.Query != "" && slices.Contains(kind.RequiredServices, reader) && slices.Contains(kind.RequiredServices, answer) &&
 		passes(set, reader, name) && passes(set, name, answer)
+	who.About, who.Count = "one request whose chain has "+name+" in it", 1
+	return w.fillScenario(who)
+}
+
+func (w Workspace) fillScenario(who requester) (Changes, error) {
 	var b bytes.Buffer
 	if err := scenarioTemplate.Execute(&b, who); err != nil {
 		return nil, err
 	}
-	return Changes{{Path: w.scenarioFile(name), After: b.Bytes()}}, nil
+	return Changes{{Path: w.scenarioFile(who.Name), After: b.Bytes()}}, nil
 }
 
 func (w Workspace) scenarioFile(name string) string { return path.Join(w.Scenarios, name+".yaml") }
 
-// requester is somebody who may ask for a request type, and what for.
+// requester is somebody who may ask for a request type, what for, and what must come back.
 type requester struct {
-	Name, RequestType, Option string
+	Name, About               string // of the scenario
+	RequestType, Option       string
 	ID, User, Provider, Query string
-	Seen                      bool
+	Second                    string // data provider
+	Seen                      bool   // a service marks the rows
+	Count                     int    // of responses
 }
 
 // requester finds the first data provider that is there, and the first user of theirs who may send the request type.
@@ -81,7 +89,7 @@ func (w Workspace) requester(set *fixtures.Set, requestType string) (requester, 
 		if w.Agents != nil && !slices.Contains(w.Agents, a.Name) {
 			continue
 		}
-		for _, user := range slices.Sorted(maps.Keys(a.Relations)) {
+		for _, user := range sortedKeys(a.Relations) {
 			r := a.Relations[user]
 			archetype := slices.ContainsFunc(r.AllowedArchetypes, func(n string) bool { return slices.Contains(a.Archetypes, n) })
 			if slices.Contains(r.RequestTypes, requestType) && archetype {
@@ -91,6 +99,8 @@ func (w Workspace) requester(set *fixtures.Set, requestType string) (requester, 
 	}
 	return requester{}, wrong("", "no agreement lets anybody send %q, so no scenario could run the service", requestType)
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // query asks for some rows of the first table of the data sets.
 func query(set *fixtures.Set, dataSets []string) string {
