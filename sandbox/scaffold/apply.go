@@ -1,0 +1,171 @@
+package scaffold
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+// Apply makes all of the changes, or none: what fails half-way is taken back. A file that isn't as it was when the changes
+// were thought out is refused.
+func (cs Changes) Apply(root string) (err error) {
+	// What is new comes first, so that whoever reads an edited file finds what it refers to; what goes, goes last.
+	order := slices.Clone(cs)
+	rank := map[string]int{"created": 0, "changed": 1, "removed": 2}
+	slices.SortStableFunc(order, func(a, b Change) int { return cmp.Compare(rank[a.Kind()], rank[b.Kind()]) })
+	stage, err := os.MkdirTemp(root, ".dynsandbox-") // hidden: nobody watches it, and renames from there are at once
+	if err != nil {
+		return fmt.Errorf("write to the workspace: %w", err)
+	}
+	t := transaction{root: root, stage: stage}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, t.undo())
+		}
+		err = errors.Join(err, os.RemoveAll(stage))
+	}()
+	for i, c := range order {
+		if err := t.prepare(i, c); err != nil {
+			return err
+		}
+	}
+	for i, c := range order {
+		if err := t.make(i, c); err != nil {
+			return err
+		}
+	}
+	t.tidy(order)
+	return nil
+}
+
+// transaction keeps what undoes the changes so far.
+type transaction struct {
+	root, stage string
+	back        []func() error
+}
+
+func (t *transaction) target(c Change) (string, error) {
+	path := filepath.Join(t.root, filepath.FromSlash(c.Path))
+	if c.Kind() == "changed" {
+		return filepath.EvalSymlinks(path) // a link stays one
+	}
+	return path, nil
+}
+
+func (t *transaction) staged(i int) string { return filepath.Join(t.stage, strconv.Itoa(i)) }
+
+// prepare writes the new content beside, and checks that the file is the one that was read.
+func (t *transaction) prepare(i int, c Change) error {
+	path, err := t.target(c)
+	if err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o644)
+	now, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && c.Before == nil:
+	case err != nil:
+		return err
+	case c.Before == nil || !bytes.Equal(now, c.Before):
+		return fmt.Errorf("%s was changed meanwhile", c.Path)
+	default:
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		mode = info.Mode().Perm()
+	}
+	if c.After == nil {
+		return nil
+	}
+	if err := os.WriteFile(t.staged(i), c.After, mode); err != nil {
+		return err
+	}
+	return os.Chmod(t.staged(i), mode)
+}
+
+// make puts a file into its place.
+func (t *transaction) make(i int, c Change) error {
+	path, err := t.target(c)
+	if err != nil {
+		return err
+	}
+	if err := t.folders(filepath.Dir(path)); err != nil {
+		return err
+	}
+	old := t.staged(i) + ".old"
+	if c.Before != nil {
+		if c.After == nil {
+			err = os.Rename(path, old)
+		} else {
+			err = os.Link(path, old) // it is never away
+		}
+		if err != nil {
+			return err
+		}
+		t.back = append(t.back, func() error { return os.Rename(old, path) })
+	}
+	if c.After == nil {
+		return nil
+	}
+	if err := os.Rename(t.staged(i), path); err != nil {
+		return err
+	}
+	if c.Before == nil {
+		t.back = append(t.back, func() error { return os.Remove(path) })
+	}
+	return nil
+}
+
+// folders makes a folder and those above it.
+func (t *transaction) folders(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	if err := t.folders(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	t.back = append(t.back, func() error { return os.Remove(dir) })
+	return nil
+}
+
+func (t *transaction) undo() error {
+	var errs []error
+	for _, back := range slices.Backward(t.back) {
+		errs = append(errs, back())
+	}
+	return errors.Join(errs...)
+}
+
+// tidy removes folders that have nothing left in them but what tools write.
+func (t *transaction) tidy(order []Change) {
+	for _, c := range order {
+		if c.After != nil {
+			continue
+		}
+		for dir := filepath.Dir(filepath.FromSlash(c.Path)); dir != "."; dir = filepath.Dir(dir) {
+			at := filepath.Join(t.root, dir)
+			entries, err := os.ReadDir(at)
+			if err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !isToolFolder(e) }) {
+				break
+			}
+			if os.RemoveAll(at) != nil {
+				break
+			}
+		}
+	}
+}
+
+// isToolFolder tells what running and testing a service leaves beside its sources.
+func isToolFolder(e fs.DirEntry) bool {
+	return e.IsDir() && slices.Contains([]string{"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}, e.Name())
+}
