@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,7 +43,9 @@ type buildJob struct {
 // buildInEngine runs a build with the engine's BuildKit, and returns the image's ID. When a step fails, the error is a
 // *fault.Exec with that step's output.
 func buildInEngine(ctx context.Context, docker client.APIClient, job buildJob) (id string, err error) {
-	s, err := session.NewSession(ctx, "dynsandbox")
+	// A key of its own: BuildKit keeps the last context under the key and fetches only files whose size or time differs, and
+	// all of ours have one time. Another service's file of the same size would stand in for this one's.
+	s, err := session.NewSession(ctx, rand.Text())
 	if err != nil {
 		return "", fmt.Errorf("open a build session: %w", err)
 	}
