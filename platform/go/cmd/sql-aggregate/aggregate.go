@@ -40,8 +40,8 @@ func aggregate(_ context.Context, messages []*pb.MicroserviceCommunication) (*pb
 // checkRows makes sure that all columns are lists of the same length.
 func checkRows(data *structpb.Struct) error {
 	count, first := -1, ""
-	for name, value := range data.GetFields() {
-		list, ok := value.GetKind().(*structpb.Value_ListValue)
+	for _, name := range slices.Sorted(maps.Keys(data.GetFields())) { // always the same complaint
+		list, ok := data.GetFields()[name].GetKind().(*structpb.Value_ListValue)
 		if !ok || list.ListValue == nil {
 			return fmt.Errorf("column %s is no list", name)
 		}
