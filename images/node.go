@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -44,6 +45,22 @@ func NewNode(dial func(ctx context.Context) (net.Conn, error)) *Node {
 		panic(err)
 	}
 	return &Node{client, cri.NewImageServiceClient(conn), conn}
+}
+
+// Connect returns when the node's containerd answers. Without it, whoever asks a node that has just started gets what the last
+// attempt to connect came to.
+func (n *Node) Connect(ctx context.Context) error {
+	for {
+		state := n.conn.GetState()
+		if state == connectivity.Ready {
+			return nil
+		}
+		n.conn.ResetConnectBackoff()
+		n.conn.Connect()
+		if !n.conn.WaitForStateChange(ctx, state) {
+			return fmt.Errorf("connect to the node's containerd: %w", ctx.Err())
+		}
+	}
 }
 
 // Close ends the connection. A node that is closed can't be asked any more.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	containerd "github.com/containerd/containerd/v2/client"
@@ -27,6 +30,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.etcd.io/bbolt"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/emptypb"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -325,5 +331,38 @@ func TestNodeBytes(t *testing.T) {
 	}
 	if got, err := node.Bytes(t.Context()); err != nil || got != before {
 		t.Errorf("with a container %d bytes, %v; want %d", got, err, before)
+	}
+}
+
+// A node that comes back is asked when its containerd answers, not told what became of an earlier attempt.
+func TestConnectAfterFailures(t *testing.T) {
+	t.Parallel()
+	listener := bufconn.Listen(1 << 10)
+	server := grpc.NewServer()
+	go server.Serve(listener) //nolint:errcheck // it ends with the test
+	defer server.Stop()
+	var attempts atomic.Int32
+	node := NewNode(func(ctx context.Context) (net.Conn, error) {
+		if attempts.Add(1) < 5 {
+			return nil, errNoAnswer
+		}
+		return listener.DialContext(ctx)
+	})
+	defer node.Close()
+	if _, err := node.Images(t.Context()); err == nil || !strings.Contains(err.Error(), errNoAnswer.Error()) {
+		t.Errorf("a node that is down: %v", err)
+	}
+	if err := node.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := node.Images(t.Context()); status.Code(errors.Unwrap(err)) == codes.Unavailable || attempts.Load() != 5 {
+		t.Errorf("connected, after %d attempts: %v", attempts.Load(), err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	gone := NewNode(func(context.Context) (net.Conn, error) { return nil, errNoAnswer })
+	defer gone.Close()
+	if err := gone.Connect(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("a node that never answers: %v", err)
 	}
 }

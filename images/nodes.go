@@ -43,6 +43,11 @@ func joinErrors(errs map[string]error) error {
 	return errors.Join(all...)
 }
 
+// Connect is [Node.Connect] for every node.
+func (n Nodes) Connect(ctx context.Context) error {
+	return n.Each(ctx, func(ctx context.Context, node *Node) error { return node.Connect(ctx) })
+}
+
 // Retag is [Node.Retag] on every node: a Pod may be on any.
 func (n Nodes) Retag(ctx context.Context, names map[string]string) error {
 	return n.Each(ctx, func(ctx context.Context, node *Node) error { return node.Retag(ctx, names) })

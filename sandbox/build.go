@@ -121,6 +121,9 @@ func (b *bringUp) build(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d services", len(built)), nil
 }
 
+// connectLimit is how long a node's containerd, which answers, may take to be connected to.
+const connectLimit = time.Minute
+
 // load is the phase "load": it begins as soon as the nodes' containerd answers, while Kubernetes still starts.
 func (b *bringUp) load(ctx context.Context) (string, error) {
 	c, err := b.describe()
@@ -128,6 +131,11 @@ func (b *bringUp) load(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if err := c.WaitContainerd(ctx); err != nil {
+		return "", err
+	}
+	connecting, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	if err := b.session.nodes().Connect(connecting); err != nil {
 		return "", err
 	}
 	if b.built == nil {

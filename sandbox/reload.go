@@ -113,8 +113,14 @@ func (r *reloader) files(ctx context.Context, files []string, since time.Time) {
 		r.workspace(ctx, files, since)
 		r.dependents = nil
 	}
-	for service, reason := range r.affected(ctx, files) {
+	affected := r.affected(ctx, files)
+	for service, reason := range affected {
 		r.await(service, reason)
+	}
+	for _, f := range files {
+		if len(affected) == 0 && strings.HasSuffix(f, ".proto") {
+			r.feed.note(f + " goes into no service: they are built of the code that was generated from it")
+		}
 	}
 	r.services(ctx, since)
 	r.dependents = nil

@@ -27,6 +27,9 @@ func (r *reloader) workspace(ctx context.Context, files []string, since time.Tim
 		return
 	}
 	r.forgetGone()
+	for _, problem := range r.bring.workspace.launch.Warnings {
+		r.feed.note(problem.Error())
+	}
 	r.done("", since, text)
 }
 

@@ -20,6 +20,8 @@ func hints(err error) []string {
 		return []string{"dynsandbox up brings the sandbox up, or back"}
 	case errors.Is(err, sandbox.ErrNotBroughtIn):
 		return []string{"dynsandbox reload brings them in", "or have the sandbox watch its workspace: dynsandbox up without --no-watch"}
+	case errors.Is(err, sandbox.ErrStale):
+		return []string{"dynsandbox status says why"}
 	case errors.Is(err, images.ErrBundleFormat):
 		return []string{"load it with the version that made it, or a newer one; or make it anew with this version: dynsandbox bundle create FILE"}
 	case errors.Is(err, images.ErrBundlePlatform):
