@@ -37,6 +37,8 @@ func failed(err error) error {
 		code = codes.FailedPrecondition
 	case errors.Is(err, ErrNotBroughtIn):
 		code = codes.Aborted
+	case errors.Is(err, ErrStale):
+		code = codes.OutOfRange
 	case errors.Is(err, cluster.ErrOtherOwner):
 		code = codes.AlreadyExists
 	}
@@ -88,6 +90,8 @@ func told(err error) error {
 		}
 	case codes.Aborted:
 		return remoteError{s.Message(), ErrNotBroughtIn}
+	case codes.OutOfRange:
+		return remoteError{s.Message(), ErrStale}
 	case codes.AlreadyExists:
 		return remoteError{s.Message(), cluster.ErrOtherOwner}
 	case codes.InvalidArgument:
