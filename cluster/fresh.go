@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -70,6 +71,30 @@ func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted 
 		}
 	}
 	return nil
+}
+
+// WaitServices waits until Services lead to their Pods from every node: after a node's start that is so when its kube-proxy has
+// written them down, which may be after Pods of that node are ready. The API server's own Service is asked, as agents ask it.
+func (c *Cluster) WaitServices(ctx context.Context) error {
+	client, err := c.Client()
+	if err != nil {
+		return err
+	}
+	service, err := client.Clientset.CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("find the API server's Service: %w", err)
+	}
+	connect := fmt.Sprintf("exec timeout 2 bash -c '</dev/tcp/%s/443'", service.Spec.ClusterIP)
+	var g errgroup.Group
+	for name, node := range c.Nodes() {
+		g.Go(func() error {
+			return poll(ctx, "Services to lead somewhere on node "+name, 100*time.Millisecond, func(ctx context.Context) error {
+				_, err := node.Exec(ctx, nil, "sh", "-c", connect)
+				return err
+			})
+		})
+	}
+	return g.Wait()
 }
 
 // leads returns an error as long as a Service's endpoints aren't the Pods that are ready.

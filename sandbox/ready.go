@@ -52,6 +52,9 @@ func (b *bringUp) awaitReady(ctx context.Context) (string, error) {
 	if err := b.client.WaitRunning(waiting, b.workspace.rendered.Objects, started); err != nil {
 		return "", err
 	}
+	if err := c.WaitServices(waiting); err != nil {
+		return "", err
+	}
 	healed, err := b.awaitAgents(ctx)
 	if err != nil {
 		return "", err
