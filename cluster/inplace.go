@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -31,13 +32,15 @@ func (c *Client) SwapImages(ctx context.Context, workload Object, images map[str
 	if err != nil {
 		return fmt.Errorf("list the Pods of %s: %w", workload.ID(), err)
 	}
+	var g errgroup.Group
 	for _, p := range pods.Items {
 		if p.DeletionTimestamp != nil || metav1.GetControllerOf(&p) == nil || metav1.GetControllerOf(&p).Kind == "Job" {
 			continue
 		}
-		if err := c.swap(ctx, &p, images, failFast); err != nil {
-			return fmt.Errorf("restart %s in place: %w", workload.ID(), err)
-		}
+		g.Go(func() error { return c.swap(ctx, &p, images, failFast) })
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("restart %s in place: %w", workload.ID(), err)
 	}
 	return nil
 }

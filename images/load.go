@@ -38,8 +38,9 @@ func (n *Node) Load(ctx context.Context, images map[name.Tag]v1.Image) (Report, 
 // get the same at the pace of the slowest. Of an image that a node has under its name nothing is sent. A name that
 // stood for another image moves, and when that was the image's last, its ID goes too, so that containerd collects it.
 //
-// An image gets its name when all of it is there and unpacked: after an error no name stands for a broken one, and a name
-// that stood for another image does so still. A node that fails keeps the others from nothing; the error says which.
+// On each node, images get their names when all of them are there and unpacked: no name ever stands for a broken one, and where
+// something of them can't arrive, names stand for what they stood for. A node that fails keeps the others from nothing; the
+// error says which.
 func (n Nodes) Load(ctx context.Context, images map[name.Tag]v1.Image) (Report, error) {
 	began := time.Now()
 	ctx = inNamespace(ctx)

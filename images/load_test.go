@@ -158,6 +158,7 @@ func TestFailedLoadLeavesNamesAlone(t *testing.T) {
 		"half-way":          {func(n *fakeNode) { n.full = 4000 }, errFull.Error()},
 		"at the start":      {func(n *fakeNode) { n.full = 1 }, errFull.Error()},
 		"while it unpacks":  {func(n *fakeNode) { n.cantUnpack = true }, errFull.Error()},
+		"after one of two":  {func(n *fakeNode) { n.unpacks = 1 }, errFull.Error()},
 		"before it begins":  {func(n *fakeNode) { n.cantTell = true }, errNoAnswer.Error()},
 		"on its second ask": {func(n *fakeNode) { n.looked = func() { n.cantTell = true } }, errNoAnswer.Error()},
 	} {
@@ -172,11 +173,11 @@ func TestFailedLoadLeavesNamesAlone(t *testing.T) {
 			node.written = 0
 			tc.breaks(node)
 			big := textLayer(t, strings.Repeat("x", 3<<20))
-			fresh := map[name_]v1.Image{tagOf(t, "acc/a:main"): imageOf(t, big), tagOf(t, "acc/b:main"): imageOf(t, big)}
+			fresh := map[name_]v1.Image{tagOf(t, "acc/a:main"): imageOf(t, big), tagOf(t, "acc/b:main"): imageOf(t, textLayer(t, "another"))}
 			if _, err := node.Load(t.Context(), fresh); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("got error %v, want one with %q", err, tc.want)
 			}
-			node.full, node.cantUnpack, node.cantTell, node.looked = 0, false, false, nil
+			node.full, node.cantUnpack, node.cantTell, node.looked, node.unpacks = 0, false, false, nil, 0
 			if diff := cmp.Diff(before, node.names(t)); diff != "" {
 				t.Errorf("names changed: %s", diff)
 			}

@@ -109,10 +109,16 @@ func (l *nodeLoad) finish(ctx context.Context) (removed []string, err error) {
 		}
 		// Another tool may have brought the manifest, and left it without.
 		children := content.Info{Digest: n.parts.manifest.id(), Labels: n.parts.children()}
-		if _, err := l.node.containerd.ContentStore().Update(ctx, children, "labels"); err != nil {
+		var paths []string
+		for label := range children.Labels {
+			paths = append(paths, "labels."+label)
+		}
+		if _, err := l.node.containerd.ContentStore().Update(ctx, children, paths...); err != nil {
 			return nil, fmt.Errorf("keep %s on the node: %w", n.ref, err)
 		}
-		if err := l.node.name(ctx, img, n.parts.config.digest.String()); err != nil {
+	}
+	for _, n := range l.images { // when all are there
+		if err := l.node.name(ctx, images.Image{Name: n.ref, Target: n.parts.descriptor()}, n.parts.config.digest.String()); err != nil {
 			return nil, err
 		}
 	}

@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -50,15 +51,19 @@ func NewNode(dial func(ctx context.Context) (net.Conn, error)) *Node {
 // Connect returns when the node's containerd answers. Without it, whoever asks a node that has just started gets what the last
 // attempt to connect came to.
 func (n *Node) Connect(ctx context.Context) error {
+	n.conn.ResetConnectBackoff()
 	for {
 		state := n.conn.GetState()
-		if state == connectivity.Ready {
+		switch state {
+		case connectivity.Ready:
 			return nil
+		case connectivity.Shutdown:
+			return fmt.Errorf("connect to the node's containerd: %w", net.ErrClosed)
 		}
-		n.conn.ResetConnectBackoff()
 		n.conn.Connect()
 		if !n.conn.WaitForStateChange(ctx, state) {
-			return fmt.Errorf("connect to the node's containerd: %w", ctx.Err())
+			_, err := n.containerd.Version(ctx) // says what became of the last attempt
+			return fmt.Errorf("connect to the node's containerd: %w", errors.Join(ctx.Err(), err))
 		}
 	}
 }

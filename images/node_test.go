@@ -49,6 +49,7 @@ type fakeNode struct {
 	full       int64  // the disk takes so many bytes; 0: any number
 	cantTell   bool   // asked what it has, the node fails
 	cantUnpack bool   // layers can't be unpacked
+	unpacks    int    // so many can, and then none any more; 0: any number
 	cantRemove bool   // names can't be removed
 	looked     func() // runs after each time that the node was asked what it has
 }
@@ -249,6 +250,10 @@ type fakeDiff struct {
 func (d fakeDiff) Apply(ctx context.Context, desc ocispec.Descriptor, _ []mount.Mount, _ ...diff.ApplyOpt) (ocispec.Descriptor, error) {
 	if d.node.cantUnpack {
 		return ocispec.Descriptor{}, errFull
+	}
+	if d.node.unpacks > 0 {
+		d.node.unpacks--
+		d.node.cantUnpack = d.node.unpacks == 0
 	}
 	r, err := d.content.ReaderAt(ctx, desc)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"k8s.io/apimachinery/pkg/util/wait"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -24,11 +25,11 @@ func (n *Node) Retag(ctx context.Context, names map[string]string) error {
 		if err != nil {
 			return fmt.Errorf("name an image on the node: %w", err)
 		}
-		status, err := n.kubelet.ImageStatus(ctx, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: names[to]}})
+		config, err := img.Config(ctx, n.containerd.ContentStore(), platforms.All)
 		if err != nil {
 			return fmt.Errorf("name image %s on the node: %w", names[to], err)
 		}
-		if err := n.name(ctx, images.Image{Name: to, Target: img.Target}, status.GetImage().GetId()); err != nil {
+		if err := n.name(ctx, images.Image{Name: to, Target: img.Target}, config.Digest.String()); err != nil {
 			return err
 		}
 	}

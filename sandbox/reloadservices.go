@@ -22,8 +22,9 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 	state, err := images.ReadSourceFiles(r.dir) // before they are built
 	tools := errgroup.Group{}                   // while they are
 	if err == nil {
+		settings := r.bring.record.buildSettings()
 		tools.Go(func() (err error) {
-			state, err = state.WithTools(r.dir, r.bring.record.buildSettings()...)
+			state, err = state.WithTools(r.dir, settings...)
 			return err
 		})
 	}
@@ -115,6 +116,9 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 	report, err := nodes.Load(ctx, stage(rolls))
 	if err != nil {
 		for _, o := range rolls {
+			if !o.staged { // it may have its names already, on some of the nodes
+				r.remember(o.forget)
+			}
 			r.refuse(errors.Join(err, o.undo(ctx)), names(o.built)...)
 		}
 		return nil
@@ -133,6 +137,9 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 			continue
 		}
 		r.remember(o.done)
+		if o.unnamed != nil {
+			r.feed.note(fmt.Sprintf("restarted, but Jobs and new Pods may run what was there before; the next up mends it: %v", r.session.scrub(o.unnamed)))
+		}
 		for _, b := range o.built {
 			r.done(b.Service.Name, since, o.said(b.Service))
 		}

@@ -26,6 +26,7 @@ type roll struct {
 	workloads []rolled                  // that restart
 	before    Record                    // what was known of the images before
 	staged    bool                      // the nodes have what changed under this roll's tags
+	unnamed   error                     // why they may not have it under its own names, though the Pods run it
 	swapped   bool                      // Pods may have this roll's images
 	kept      []string                  // services whose mounted folder was written anew
 }
@@ -69,9 +70,8 @@ func (o *roll) restart(ctx context.Context) *failure {
 	for ref := range o.changed {
 		names[ref] = as(ref, o.id)
 	}
-	if err := o.nodes.Retag(ctx, names); err != nil {
-		return &failure{err: err}
-	}
+	// Not undone: the Pods run it well, and some of the names may have moved.
+	o.unnamed = o.nodes.Retag(ctx, names)
 	return nil
 }
 
@@ -172,14 +172,21 @@ func (o *roll) begin(rec *Record) {
 	o.noteInPlace(rec, func(cluster.Object) string { return "" })
 }
 
+// forget notes that nothing is known of the images that changed: they are loaded again.
+func (o *roll) forget(rec *Record) {
+	rec.Images = orMade(rec.Images)
+	for ref := range o.changed {
+		delete(rec.Images, ref)
+	}
+}
+
 // done notes, for the bring-ups to come, that the workloads' Pods run the newest images though their templates are as
 // they were.
 func (o *roll) done(rec *Record) {
-	rec.Images = orMade(rec.Images)
+	o.forget(rec)
 	for _, b := range o.built {
 		for _, ref := range b.Service.Refs {
-			delete(rec.Images, images.Normalised(ref))
-			if id, err := b.Image.ConfigName(); err == nil { // else the next bring-up loads it
+			if id, err := b.Image.ConfigName(); err == nil && o.unnamed == nil { // else the next bring-up loads it
 				rec.Images[images.Normalised(ref)] = Image{Digest: digestOf(b), ID: id.String()}
 			}
 		}
@@ -216,7 +223,7 @@ func (o *roll) said(s images.Service) string {
 	slices.Sort(where)
 	where = slices.Compact(where)
 	if len(where) == 0 {
-		return "the next request runs it"
+		return "whatever starts next runs it"
 	}
 	return "restarted in place: " + strings.Join(where, ", ")
 }

@@ -26,7 +26,10 @@ func (cs Changes) Apply(root string) (err error) {
 	t := transaction{root: root, stage: stage}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, t.undo())
+			if undone := t.undo(); undone != nil { // what isn't back is still there
+				err = errors.Join(err, fmt.Errorf("take back what was changed; what was there before is in %s: %w", stage, undone))
+				return
+			}
 		}
 		err = errors.Join(err, os.RemoveAll(stage))
 	}()

@@ -88,6 +88,9 @@ func RemoveArchetype(w Workspace, name string, force bool) (Changes, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(gone) == 0 && !force { // the scenario tells that an archetype was made so
+		return nil, &EditedError{Name: name, Files: []string{archetypesFile}}
+	}
 	if err := launch.removeArchetype(name); err != nil {
 		return nil, err
 	}

@@ -79,6 +79,9 @@ func TestArchetypeRefused(t *testing.T) {
 func TestRemoveArchetypeKeepsWork(t *testing.T) {
 	t.Parallel()
 	w := open(t, "compact.txtar")
+	if _, err := RemoveArchetype(w, "computeToData", false); !errors.As(err, new(*EditedError)) {
+		t.Errorf("removing one that was not made so: %v", err)
+	}
 	changes, err := AddArchetype(w, Archetype{Name: "apart"})
 	if err != nil {
 		t.Fatal(err)

@@ -124,6 +124,16 @@ func (f *jsonText) like(model *value, fields []field) string {
 		return "{" + strings.Join(members, ", ") + "}"
 	}
 	text := slices.Clone(f.data[model.start:model.end])
+	if n := len(model.members); n > 0 { // what the model lacks
+		var more strings.Builder
+		for _, fl := range fields {
+			if fl.value != nil && !slices.ContainsFunc(model.members, func(m member) bool { return strings.EqualFold(fl.key, m.key.text) }) {
+				more.WriteString(f.separator(model) + quote(fl.key) + ": " + f.write(&value{kind: '['}, fl.value))
+			}
+		}
+		end := model.members[n-1].value.end - model.start
+		text = slices.Replace(text, end, end, []byte(more.String())...)
+	}
 	for _, m := range slices.Backward(model.members) {
 		i := slices.IndexFunc(fields, func(fl field) bool { return strings.EqualFold(fl.key, m.key.text) })
 		if i < 0 {

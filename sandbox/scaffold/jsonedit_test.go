@@ -67,3 +67,21 @@ func TestInsertMember(t *testing.T) {
 		}
 	}
 }
+
+// What the model has not is added in its way; what neither has a value for is left out.
+func TestLikeAModelThatLacksSomething(t *testing.T) {
+	t.Parallel()
+	for model, want := range map[string]string{
+		`{"name": "a", "weight": 1}`:               `{"name": "new", "weight": 7, "label": "x"}`,
+		`{"name": "a"}`:                            `{"name": "new", "weight": 7, "label": "x"}`,
+		"{\n  \"Name\": \"a\",\n  \"other\": 1\n}": "{\n  \"Name\": \"new\",\n  \"other\": 1,\n  \"weight\": 7,\n  \"label\": \"x\"\n}",
+	} {
+		f, err := readJSON("file", []byte(model))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.like(f.root, []field{{"name", "new"}, {"weight", 7}, {"label", "x"}, {"none", nil}}); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+}
