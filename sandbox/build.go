@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/internal/engine"
 )
@@ -51,10 +52,17 @@ func (b *bringUp) sourcesStand(ctx context.Context) (bool, error) {
 	return stands || err != nil, nil
 }
 
-// imagesStand is the check of the phase "load".
+// imagesStand is the check of the phase "load". The node of a creation that was broken off may have them all, but is made anew.
 func (b *bringUp) imagesStand(ctx context.Context) (bool, error) {
 	if b.built != nil || b.loaded {
 		return b.loaded, nil
+	}
+	c, err := b.describe()
+	if err != nil {
+		return false, err
+	}
+	if state, err := c.State(ctx); err != nil || state != cluster.Running {
+		return false, err
 	}
 	stands, err := b.lookAtNodes(ctx)
 	return stands && err == nil, nil
