@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/docker/docker/api/types"
-	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/dynsandbox/dynsandbox/internal/fault"
@@ -30,15 +29,8 @@ const containerdSocket = "/run/containerd/containerd.sock"
 // DialContainerd connects to the containerd of the node, through the engine: the socket is reached wherever the engine runs,
 // and no port is published. ctx is for the connecting alone.
 func (n containerNode) DialContainerd(ctx context.Context) (net.Conn, error) {
-	argv := []string{"perl", "-e", relay, containerdSocket}
 	shown := []string{"docker", "exec", "-i", n.name, "perl", "-e", "...", containerdSocket}
-	created, err := n.docker.ContainerExecCreate(ctx, n.name, container.ExecOptions{
-		Cmd: argv, Privileged: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
-	})
-	if err != nil {
-		return nil, &fault.Exec{Argv: shown, Err: err}
-	}
-	attached, err := n.docker.ContainerExecAttach(ctx, created.ID, container.ExecAttachOptions{})
+	_, attached, err := n.begin(ctx, true, []string{"perl", "-e", relay, containerdSocket})
 	if err != nil {
 		return nil, &fault.Exec{Argv: shown, Err: err}
 	}

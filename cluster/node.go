@@ -9,6 +9,7 @@ import (
 	"net"
 	"syscall"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
@@ -38,13 +39,7 @@ func NewNode(docker client.APIClient, name string) Node { return containerNode{d
 
 func (n containerNode) Exec(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error) {
 	shown := append([]string{"docker", "exec", n.name}, argv...)
-	created, err := n.docker.ContainerExecCreate(ctx, n.name, container.ExecOptions{
-		Cmd: argv, Privileged: true, AttachStdin: stdin != nil, AttachStdout: true, AttachStderr: true,
-	})
-	if err != nil {
-		return nil, &fault.Exec{Argv: shown, Err: err}
-	}
-	conn, err := n.docker.ContainerExecAttach(ctx, created.ID, container.ExecAttachOptions{})
+	id, conn, err := n.begin(ctx, stdin != nil, argv)
 	if err != nil {
 		return nil, &fault.Exec{Argv: shown, Err: err}
 	}
@@ -71,7 +66,7 @@ func (n containerNode) Exec(ctx context.Context, stdin io.Reader, argv ...string
 	if readErr != nil {
 		return stdout.Bytes(), &fault.Exec{Argv: shown, Tail: fault.Tail(stderr.Bytes(), 10), Err: readErr}
 	}
-	ended, err := n.docker.ContainerExecInspect(ctx, created.ID)
+	ended, err := n.docker.ContainerExecInspect(ctx, id)
 	if err != nil {
 		return stdout.Bytes(), &fault.Exec{Argv: shown, Err: err}
 	}
@@ -88,6 +83,18 @@ func (n containerNode) Exec(ctx context.Context, stdin io.Reader, argv ...string
 		return stdout.Bytes(), &fault.Exec{Argv: shown, Err: fmt.Errorf("send standard input: %w", sendErr)}
 	}
 	return stdout.Bytes(), nil
+}
+
+// begin starts argv in the node and connects to its streams. ctx is for that alone.
+func (n containerNode) begin(ctx context.Context, stdin bool, argv []string) (id string, conn types.HijackedResponse, err error) {
+	created, err := n.docker.ContainerExecCreate(ctx, n.name, container.ExecOptions{
+		Cmd: argv, Privileged: true, AttachStdin: stdin, AttachStdout: true, AttachStderr: true,
+	})
+	if err != nil {
+		return "", conn, err
+	}
+	conn, err = n.docker.ContainerExecAttach(ctx, created.ID, container.ExecAttachOptions{})
+	return created.ID, conn, err
 }
 
 // isClosedPipe reports whether err only says that the reader of a stream was gone.

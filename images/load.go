@@ -131,21 +131,21 @@ func (l nodeLoads) report(all []named) Report {
 		for _, one := range l {
 			now.Sent = now.Sent || one.wants(img)
 		}
-		for _, b := range img.parts.contents() {
-			if lacked(b) && !counted[b.digest] {
-				r.Bytes += b.size
-			}
-		}
-		for _, b := range img.parts.layers {
+		for i, b := range img.parts.contents() { // layers first
+			isLayer := i < len(img.parts.layers)
 			switch {
 			case !lacked(b):
-				now.LayersPresent++
+				if isLayer {
+					now.LayersPresent++
+				}
 			case !counted[b.digest]:
-				now.LayersSent++
+				counted[b.digest] = true
+				r.Bytes += b.size
+				if isLayer {
+					now.LayersSent++
+				}
 			}
-			counted[b.digest] = true
 		}
-		counted[img.parts.config.digest], counted[img.parts.manifest.digest] = true, true
 		r.Images = append(r.Images, now)
 	}
 	return r

@@ -76,12 +76,7 @@ func (r *reloader) follow(ctx context.Context, nodes images.Nodes, built []image
 		return
 	}
 	if _, err := nodes.Load(ctx, images.Tagged(built)); err != nil {
-		r.remember(func(rec *Record) {
-			rec.Images = orMade(rec.Images)
-			for ref := range images.Tagged(built) {
-				delete(rec.Images, images.Normalised(ref))
-			}
-		})
+		r.remember(func(rec *Record) { forgetImages(rec, built) })
 		r.feed.note(fmt.Sprintf("mounted, but the image isn't on the node; the next reload or up loads it: %v", r.session.scrub(err)))
 	}
 }

@@ -117,7 +117,7 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 	if err != nil {
 		for _, o := range rolls {
 			if !o.staged { // it may have its names already, on some of the nodes
-				r.remember(o.forget)
+				r.remember(func(rec *Record) { forgetImages(rec, o.built) })
 			}
 			r.refuse(errors.Join(err, o.undo(ctx)), names(o.built)...)
 		}

@@ -172,18 +172,18 @@ func (o *roll) begin(rec *Record) {
 	o.noteInPlace(rec, func(cluster.Object) string { return "" })
 }
 
-// forget notes that nothing is known of the images that changed: they are loaded again.
-func (o *roll) forget(rec *Record) {
+// forgetImages notes that nothing is known of images: they are loaded again.
+func forgetImages(rec *Record, built []images.Built) {
 	rec.Images = orMade(rec.Images)
-	for ref := range o.changed {
-		delete(rec.Images, ref)
+	for ref := range images.Tagged(built) {
+		delete(rec.Images, images.Normalised(ref))
 	}
 }
 
 // done notes, for the bring-ups to come, that the workloads' Pods run the newest images though their templates are as
 // they were.
 func (o *roll) done(rec *Record) {
-	o.forget(rec)
+	forgetImages(rec, o.built)
 	for _, b := range o.built {
 		for _, ref := range b.Service.Refs {
 			if id, err := b.Image.ConfigName(); err == nil && o.unnamed == nil { // else the next bring-up loads it
