@@ -79,6 +79,18 @@ func same(t *testing.T, dir string, before map[string]string) {
 	}
 }
 
+// leads makes changes, which must lead to a workspace as it was once.
+func leads(t *testing.T, w Workspace, changes Changes, err error, to map[string]string) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := changes.Apply(w.Dir); err != nil {
+		t.Fatal(err)
+	}
+	same(t, w.Dir, to)
+}
+
 // golden compares a text with a file in testdata.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
