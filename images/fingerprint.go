@@ -110,6 +110,27 @@ func (s Sources) Changed(since Sources) (files []string, onlyFiles bool) {
 	return DifferingFiles(s.files, since.files), s.tools == since.tools
 }
 
+// With returns the state with that of some files as in another.
+func (s Sources) With(files []string, other Sources) Sources {
+	return Sources{tools: s.tools, files: FilesWith(s.files, files, other.files)}
+}
+
+// FilesWith is [Sources.With] for states by path.
+func FilesWith(states map[string]string, files []string, other map[string]string) map[string]string {
+	out := maps.Clone(states)
+	if out == nil {
+		out = map[string]string{}
+	}
+	for _, f := range files {
+		if state, ok := other[f]; ok {
+			out[f] = state
+		} else {
+			delete(out, f)
+		}
+	}
+	return out
+}
+
 // DifferingFiles returns the files whose state is another than in since, or that are in one of the two only, sorted. Both
 // are by path.
 func DifferingFiles(now, since map[string]string) []string {

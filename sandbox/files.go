@@ -43,6 +43,11 @@ func readFileStates(workspace string) (s fileStates, err error) {
 	return s, nil
 }
 
+// with returns the states with those of some files as in others.
+func (s fileStates) with(files []string, others fileStates) fileStates {
+	return fileStates{sources: s.sources.With(files, others.sources), others: images.FilesWith(s.others, files, others.others)}
+}
+
 // changed returns the files of a workspace that differ from an earlier state, without those that the watcher leaves out,
 // such as an editor's own: they differ for good.
 func (s fileStates) changed(workspace string, since fileStates) []string {

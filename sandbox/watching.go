@@ -59,7 +59,7 @@ func (s *session) watchWorkspace(ctx context.Context, what watched) error {
 			s.work.Lock()
 			if r := s.reloader(); r != nil && ctx.Err() == nil {
 				if err == nil {
-					r.seen = state
+					r.seen = r.seen.with(b.Files, state) // others that have changed are in a batch that is to come
 				}
 				r.files(ctx, b.Files, b.First)
 			}

@@ -53,6 +53,41 @@ func TestReplacedWorkspace(t *testing.T) {
 	}
 }
 
+// A file that was saved while an earlier change was brought in is waited for, though it lay there when that was looked at.
+func TestWaitForWhatIsToCome(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(file string) {
+		path := filepath.Join(dir, filepath.FromSlash(file))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(file), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func() fileStates {
+		states, err := readFileStates(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return states
+	}
+	write("go/gone.go")
+	before := read()
+	for _, f := range []string{"go/a.go", "go/b.go", "charts/c.yaml", "charts/d.yaml"} {
+		write(f)
+	}
+	if err := os.Remove(filepath.Join(dir, "go", "gone.go")); err != nil {
+		t.Fatal(err)
+	}
+	now := read()
+	seen := before.with([]string{"go/a.go", "charts/c.yaml"}, now)
+	if left := strings.Join(now.changed(dir, seen), " "); left != "charts/d.yaml go/b.go go/gone.go" {
+		t.Errorf("to come: %s", left)
+	}
+	if left := now.changed(dir, seen.with([]string{"charts/d.yaml", "go/b.go", "go/gone.go"}, now)); len(left) > 0 {
+		t.Errorf("still to come when all were brought in: %s", left)
+	}
+}
+
 // What the watching misses as it was begun, the next bring-up has it watch: a workspace under another path, and a folder
 // that has a service by now.
 func TestWatchFollowsTheWorkspace(t *testing.T) {
@@ -73,6 +108,13 @@ func TestWatchFollowsTheWorkspace(t *testing.T) {
 		if err := s.setWatch(true, workspace); err != nil {
 			t.Fatal(err)
 		}
+		states, err := readFileStates(workspace) // as a bring-up does
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.work.Lock()
+		r.seen = states
+		s.work.Unlock()
 		if err := os.WriteFile(filepath.Join(workspace, file), []byte("x"), 0o644); err != nil {
 			t.Fatal(err)
 		}
