@@ -75,6 +75,7 @@ func (c *Client) WaitRunning(ctx context.Context, objects []Object, nodeStarted 
 
 // WaitServices waits until Services lead to their Pods from every node: after a node's start that is so when its kube-proxy has
 // written them down, which may be after Pods of that node are ready. The API server's own Service is asked, as agents ask it.
+// When the nodes came back with each other's addresses, it leads to the former one too, until that server's lease runs out.
 func (c *Cluster) WaitServices(ctx context.Context) error {
 	client, err := c.Client()
 	if err != nil {
@@ -84,18 +85,36 @@ func (c *Cluster) WaitServices(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find the API server's Service: %w", err)
 	}
-	connect := fmt.Sprintf("exec timeout 2 bash -c '</dev/tcp/%s/443'", service.Spec.ClusterIP)
+	addresses, err := c.addresses(ctx)
+	if err != nil {
+		return err
+	}
+	want := []string{addresses[NodeName(c.cfg.Sandbox)].String()}
+	err = poll(ctx, "the API server's Service to lead to it alone", 100*time.Millisecond, func(ctx context.Context) error {
+		got, err := client.leadsTo(ctx, service.Namespace, service.Name, "0")
+		if err == nil && !slices.Equal(got, want) {
+			err = fmt.Errorf("it is at %v, the Service leads to %v", want, got)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	connect := fmt.Sprintf(serviceScript, service.Spec.ClusterIP)
 	var g errgroup.Group
 	for name, node := range c.Nodes() {
 		g.Go(func() error {
 			return poll(ctx, "Services to lead somewhere on node "+name, 100*time.Millisecond, func(ctx context.Context) error {
-				_, err := node.Exec(ctx, nil, "sh", "-c", connect)
+				_, err := node.Exec(ctx, nil, "timeout", "2", "bash", "-c", connect)
 				return err
 			})
 		})
 	}
 	return g.Wait()
 }
+
+// serviceScript connects to a Service often: kube-proxy draws lots, and may still know an address that leads nowhere.
+const serviceScript = "for i in {1..20}; do </dev/tcp/%s/443 || exit; done"
 
 // leads returns an error as long as a Service's endpoints aren't the Pods that are ready.
 func (c *Client) leads(ctx context.Context, namespace, service string, selector map[string]string) error {
