@@ -42,8 +42,10 @@ func (b *PythonBuilder) build(ctx context.Context, svc Service) (v1.Image, error
 	if err != nil {
 		return nil, err
 	}
+	checked := make(chan error, 1)
+	go func() { checked <- b.checkSyntax(ctx, svc, in) }()
 	img, reason, err := b.withLayer(ctx, svc, in)
-	if err != nil || img != nil {
+	if err := errors.Join(err, <-checked); err != nil || img != nil {
 		return img, err
 	}
 	progress.Report(ctx, progress.Update{What: "build " + svc.Name + ": " + reason})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -193,5 +194,39 @@ func TestEngineImageHasNoLabelsOfOurs(t *testing.T) {
 	}
 	if digests[0] != digests[1] {
 		t.Errorf("equal content has digests %v", digests)
+	}
+}
+
+// What Python can't read is refused before it is built; what a newer one can isn't.
+func TestPythonSyntax(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3 on this machine")
+	}
+	workspace := pythonWorkspace(t)
+	b, e := pythonBuilder(t, workspace)
+	write := func(file, text string) {
+		if err := os.WriteFile(filepath.Join(workspace, filepath.FromSlash(file)), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := func() error {
+		_, err := b.Build(t.Context(), Service{Name: "query", Dir: query, Language: Python})
+		return err
+	}
+	write("python/Dockerfile", "FROM python:3.1-slim\nCOPY *.py /app/\n")
+	e.has["python:3.1-slim"] = true
+	write(query+"/main.py", "x = 1\nif x\n    pass\n")
+	if err := build(); err != nil {
+		t.Errorf("without a Python: %v", err)
+	}
+	t.Setenv("PATH", filepath.Dir(python)+":/usr/bin:/bin")
+	if err := build(); err == nil || !strings.Contains(err.Error(), query+"/main.py:2:") {
+		t.Errorf("a mistake: %v", err)
+	}
+	write("python/Dockerfile", "FROM python:3.99-slim\nCOPY *.py /app/\n")
+	e.has["python:3.99-slim"] = true
+	if err := build(); err != nil {
+		t.Errorf("for a newer Python: %v", err)
 	}
 }

@@ -120,6 +120,7 @@ func (b *bringUp) run(ctx context.Context, p *plan) error {
 		return err
 	}
 	b.feed.add(&control.Event{Kind: control.Event_READY, Text: string(summary)})
+	b.session.reloader().forgetOld(ctx, b.session.nodes()) // of a session that was killed in a reload, too
 	return nil
 }
 

@@ -111,6 +111,12 @@ func (m mounts) keep(service string) error {
 	return linkTree(m.folder(service), filepath.Join(to, "files"))
 }
 
+// kept reports whether there is something to go back to.
+func (m mounts) kept(service string) bool {
+	_, err := os.Stat(filepath.Join(m.before(service), "note"))
+	return err == nil
+}
+
 // goBack takes a service's folder back to what it was when it was kept.
 func (m mounts) goBack(service string) error {
 	from := m.before(service)

@@ -35,6 +35,7 @@ type reloader struct {
 	mu      sync.Mutex
 	pending map[string]*change // services whose change isn't in the platform yet
 	refused map[string]string  // what isn't in the platform, and why: by service, or "launch files and charts"
+	proofs  map[string]*proof  // services of Jobs whose newest image nobody has seen run
 }
 
 // change is one of a service on its way into the platform.
@@ -45,7 +46,7 @@ type change struct {
 
 func newReloader(b *bringUp) *reloader {
 	return &reloader{
-		session: b.session, bring: b, feed: b.session.events, dir: b.record.Workspace, pending: map[string]*change{}, refused: map[string]string{},
+		session: b.session, bring: b, feed: b.session.events, dir: b.record.Workspace, pending: map[string]*change{}, refused: map[string]string{}, proofs: map[string]*proof{},
 		seen: b.files, noted: sources{state: b.sources, told: map[string]bool{}},
 	}
 }

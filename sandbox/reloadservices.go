@@ -113,7 +113,11 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 			o.begin(rec)
 		}
 	})
-	report, err := nodes.Load(ctx, stage(rolls))
+	var report images.Report
+	err := r.keepProven(ctx, rolls)
+	if err == nil {
+		report, err = nodes.Load(ctx, stage(rolls))
+	}
 	if err != nil {
 		for _, o := range rolls {
 			if !o.staged { // it may have its names already, on some of the nodes
@@ -137,6 +141,7 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 			continue
 		}
 		r.remember(o.done)
+		r.onProbation(o)
 		if o.unnamed != nil {
 			r.feed.note(fmt.Sprintf("restarted, but Jobs and new Pods may run what was there before; the next up mends it: %v", r.session.scrub(o.unnamed)))
 		}

@@ -38,7 +38,7 @@ func stage(rolls []*roll) map[name.Tag]v1.Image {
 	return staged
 }
 
-// forgetOld removes the names of former reloads that no Pod uses. What they stood for is collected. It runs whatever
+// forgetOld removes the names of former reloads that no Pod uses and no proof needs. What they stood for is collected. It runs whatever
 // became of ctx.
 func (r *reloader) forgetOld(ctx context.Context, nodes images.Nodes) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
@@ -49,6 +49,11 @@ func (r *reloader) forgetOld(ctx context.Context, nodes images.Nodes) {
 			return err
 		}
 		used := map[string]bool{}
+		for _, p := range r.standing() {
+			for ref := range p.before {
+				used[as(ref, provenTag)] = true
+			}
+		}
 		for _, p := range pods.Items {
 			for _, c := range p.Spec.Containers {
 				used[normalised(c.Image)] = true

@@ -1,0 +1,59 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os/exec"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// syntaxScript has Python read its sources without running them, and prints a line for each that it can't. Its input is
+// "3.MINOR", the version that will run them, and the files. One that is older itself has no say.
+const syntaxScript = `
+import sys
+version, *files = sys.stdin.read().split("\0")
+if sys.version_info >= tuple(map(int, version.split("."))):
+    for file in files:
+        try:
+            with open(file, "rb") as f:
+                compile(f.read(), file, "exec", dont_inherit=True)
+        except SyntaxError as e:
+            print(f"{file}:{e.lineno}:{e.offset}: {e.msg}")
+        except ValueError as e:
+            print(f"{file}: {e}")
+        except OSError:
+            pass
+`
+
+// pythonVersion finds the version in a reference of an image with Python.
+var pythonVersion = regexp.MustCompile(`(?:^|/)python:(3\.\d+)`)
+
+// checkSyntax has this machine's Python, if there is one of that version or a newer, read the sources in a service's own
+// folder, as an error there would come to light only when a request runs the service. The error has a line for each mistake.
+func (b *PythonBuilder) checkSyntax(ctx context.Context, svc Service, in pythonInputs) error {
+	input := []string{""}
+	for ref := range in.from.images {
+		if m := pythonVersion.FindStringSubmatch(ref); m != nil {
+			input[0] = m[1]
+		}
+	}
+	for p, f := range in.context {
+		if !f.folder && f.source != "" && path.Ext(p) == ".py" && !strings.Contains(p, "/") {
+			input = append(input, path.Join(svc.Dir, p))
+		}
+	}
+	if input[0] == "" || len(input) == 1 {
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, "python3", "-I", "-S", "-W", "ignore", "-c", syntaxScript)
+	cmd.Dir = b.Workspace
+	cmd.Stdin = strings.NewReader(strings.Join(input, "\x00"))
+	out, err := cmd.Output()
+	if said := string(bytes.TrimSpace(out)); err == nil && said != "" {
+		return errors.New(said)
+	}
+	return ctx.Err() // a Python that can't be run is no mistake of the service's
+}
