@@ -9,6 +9,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/limits"
@@ -37,6 +38,7 @@ type agent struct {
 	store     etcd.Store
 	sidecar   pb.RabbitMQClient
 	jobs      jobClient
+	pods      podClient
 	images    images
 	timeout   time.Duration // of a data request, from its arrival to its answer
 	exchanges exchanges
@@ -45,7 +47,7 @@ type agent struct {
 	started   map[string]int // how many Kubernetes Jobs were made of a job
 }
 
-func newAgent(name string, store etcd.Store, sidecar pb.RabbitMQClient, jobs jobClient, images images) *agent {
+func newAgent(name string, store etcd.Store, sidecar pb.RabbitMQClient, jobs jobClient, pods podClient, images images) *agent {
 	return &agent{
 		name:      name,
 		namespace: strings.ToLower(name),
@@ -53,9 +55,10 @@ func newAgent(name string, store etcd.Store, sidecar pb.RabbitMQClient, jobs job
 		store:     store,
 		sidecar:   sidecar,
 		jobs:      jobs,
+		pods:      pods,
 		images:    images,
 		timeout:   limits.DefaultRequest,
-		exchanges: exchanges{open: map[string]*exchange{}},
+		exchanges: exchanges{open: map[string]*exchange{}, broken: map[types.UID]brokenPod{}},
 		turns:     turns{taken: map[string]chan struct{}{}},
 		started:   map[string]int{},
 	}

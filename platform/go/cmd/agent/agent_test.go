@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -12,9 +13,12 @@ import (
 	"testing/synctest"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd/etcdtest"
@@ -25,13 +29,31 @@ import (
 const validBody = `{"type":"sqlDataRequest","query":"SELECT 1","algorithm":"average","options":{"aggregate":true},
 	"user":{"id":"7","user_name":"ann@x"},"requestMetadata":{"job_id":"ann-12345678"}}`
 
-// cluster keeps the Jobs that agents create.
+// cluster keeps the Jobs that agents create. Their UID is their name.
 type cluster struct {
 	creating func() // if set, called before each creation
 
 	mu   sync.Mutex
 	jobs []*batchv1.Job
 	err  error
+
+	pods    []corev1.Pod // that are there when they are listed
+	changes *watch.RaceFreeFakeWatcher
+}
+
+func (c *cluster) List(_ context.Context, options metav1.ListOptions) (*corev1.PodList, error) {
+	if options.LabelSelector != "batch.kubernetes.io/job-name" {
+		return nil, fmt.Errorf("the selector %q finds other pods than the agent's jobs'", options.LabelSelector)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return &corev1.PodList{Items: c.pods}, nil
+}
+
+func (c *cluster) Watch(context.Context, metav1.ListOptions) (watch.Interface, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changes, nil
 }
 
 func (c *cluster) Create(_ context.Context, job *batchv1.Job, _ metav1.CreateOptions) (*batchv1.Job, error) {
@@ -49,7 +71,9 @@ func (c *cluster) Create(_ context.Context, job *batchv1.Job, _ metav1.CreateOpt
 		}
 	}
 	c.jobs = append(c.jobs, job)
-	return job, nil
+	created := job.DeepCopy()
+	created.UID = types.UID(job.Name)
+	return created, nil
 }
 
 func (c *cluster) Delete(_ context.Context, name string, options metav1.DeleteOptions) error {
@@ -83,8 +107,8 @@ type party struct {
 // newParty is an agent that was told its role in ann's job, unless role is empty.
 func newParty(t *testing.T, name, role string) *party {
 	t.Helper()
-	p := &party{store: configured(t, nil), sidecar: sidecartest.New(), cluster: &cluster{}}
-	p.agent = newAgent(name, p.store, p.sidecar, p.cluster, imagesFromEnv(func(string) string { return "" }))
+	p := &party{store: configured(t, nil), sidecar: sidecartest.New(), cluster: &cluster{changes: watch.NewRaceFreeFake()}}
+	p.agent = newAgent(name, p.store, p.sidecar, p.cluster, p.cluster, imagesFromEnv(func(string) string { return "" }))
 	for _, provider := range []string{"UVA", "VU"} {
 		if err := etcd.Put(t.Context(), p.store, etcd.OnlineKey(provider), etcd.Agent{Name: provider, RoutingKey: provider + "-in"}); err != nil {
 			t.Fatal(err)

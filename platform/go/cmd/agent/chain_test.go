@@ -52,7 +52,7 @@ func TestChain(t *testing.T) {
 		{"computeProvider", nil, "sql-algorithm"},
 		{"computeProvider", []string{"aggregate", "anonymize", "unheard"}, "sql-aggregate sql-algorithm"},
 	}
-	a := newAgent("UVA", configured(t, nil), nil, nil, images{})
+	a := newAgent("UVA", configured(t, nil), nil, nil, nil, images{})
 	for _, tt := range tests {
 		t.Run(tt.role+" "+strings.Join(tt.options, "+"), func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +90,7 @@ func TestChainErrors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			a := newAgent("UVA", configured(t, tt.put), nil, nil, images{})
+			a := newAgent("UVA", configured(t, tt.put), nil, nil, nil, images{})
 			if got, err := a.chain(t.Context(), tt.requestType, tt.role, nil); err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("chain = %v, %v, want an error about %s", got, err, tt.says)
 			}

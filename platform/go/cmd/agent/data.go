@@ -114,7 +114,7 @@ func (a *agent) answer(ctx context.Context, data *pb.SqlDataRequest) (status int
 	}
 	go func() {
 		defer endTurn()
-		a.finish(context.WithoutCancel(ctx), request, id, e)
+		a.finish(context.WithoutCancel(ctx), request, id, e, func(problem error) { e.offer(failure(problem)) })
 	}()
 	select {
 	case message := <-e.answer:
@@ -144,17 +144,26 @@ func (a *agent) startAll(ctx context.Context, request *pb.CompositionRequest, da
 	return a.sendToJob(ctx, request, data, request.GetRequestType(), id)
 }
 
-// finish waits until the last message of an exchange has passed, and abandons the exchange when that takes too long.
-func (a *agent) finish(ctx context.Context, request *pb.CompositionRequest, id string, e *exchange) {
+// finish waits until the last message of an exchange has passed. It abandons the exchange when that takes too long, or when
+// its Job can't do its part, which tell tells whoever waits.
+func (a *agent) finish(ctx context.Context, request *pb.CompositionRequest, id string, e *exchange, tell func(problem error)) {
 	late := time.NewTimer(a.timeout)
 	defer late.Stop()
 	select {
 	case <-e.done:
-		if e.leftOver {
-			a.renewQueueOf(ctx, request)
+	case problem := <-e.broke:
+		if a.exchanges.drop(id) {
+			slog.WarnContext(ctx, "chain broke", "job", e.kubernetesJob, "problem", problem)
+			tell(errors.New(problem))
+			a.abandon(ctx, request, id, e)
+			return
 		}
 	case <-late.C:
 		a.abandon(ctx, request, id, e)
+		return
+	}
+	if e.leftOver {
+		a.renewQueueOf(ctx, request)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 )
 
@@ -21,8 +23,11 @@ type exchange struct {
 	// started is closed when the third party's own chain has its queue, jobQueue, or never will have: then that is empty.
 	started  chan struct{}
 	jobQueue string
-	// kubernetesJob runs this agent's chain; empty until it was created.
+	// kubernetesJob runs this agent's chain; empty until it was created. jobUID tells it from another of the same name.
 	kubernetesJob string
+	jobUID        types.UID
+	// broke gets what is wrong, once, when a Pod of the Job can't do its part any more.
+	broke chan string
 	// done is closed when the answer has come. No message of this exchange is left anywhere then, unless leftOver
 	// says that the chain ended early.
 	done     chan struct{}
@@ -37,11 +42,20 @@ func (e *exchange) offer(message *pb.MicroserviceCommunication) {
 	}
 }
 
-// exchanges are those that are open.
+// breaks tells the exchange what is wrong with its Job. Only the first counts.
+func (e *exchange) breaks(problem string) {
+	select {
+	case e.broke <- problem:
+	default:
+	}
+}
+
+// exchanges are those that are open, and the Pods that can't do their part in one.
 type exchanges struct {
-	mu   sync.Mutex
-	open map[string]*exchange
-	none chan struct{} // closed when the last has gone; nil while nobody waits for that
+	mu     sync.Mutex
+	open   map[string]*exchange
+	broken map[types.UID]brokenPod // by the Pod
+	none   chan struct{}           // closed when the last exchange has gone; nil while nobody waits for that
 }
 
 // begin opens an exchange. It is false when the id is in use: the message that asks for it came twice.
@@ -51,7 +65,7 @@ func (x *exchanges) begin(id string, e *exchange) bool {
 	if _, ok := x.open[id]; ok {
 		return false
 	}
-	e.done = make(chan struct{})
+	e.done, e.broke = make(chan struct{}), make(chan string, 1)
 	x.open[id] = e
 	return true
 }
@@ -91,11 +105,54 @@ func (x *exchanges) advance(id, from, own string, failed bool) (*exchange, arriv
 	return e, answer
 }
 
-// drop closes an exchange without its answer, which is dropped when it comes after all.
-func (x *exchanges) drop(id string) {
+// drop closes an exchange without its answer, which is dropped when it comes after all. It is false when that has come.
+func (x *exchanges) drop(id string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	_, ok := x.open[id]
 	x.remove(id)
+	return ok
+}
+
+// runs notes the Kubernetes Job of an exchange. A Pod of it may be broken already.
+func (x *exchanges) runs(e *exchange, name string, job types.UID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e.kubernetesJob, e.jobUID = name, job
+	for _, pod := range x.broken {
+		if pod.job == job {
+			e.breaks(pod.problem)
+		}
+	}
+}
+
+// podBroke tells the exchange that a Pod works for, if it is open.
+func (x *exchanges) podBroke(uid types.UID, pod brokenPod) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.broken[uid] = pod
+	for _, e := range x.open {
+		if e.jobUID == pod.job {
+			e.breaks(pod.problem)
+		}
+	}
+}
+
+// podGone forgets a Pod.
+func (x *exchanges) podGone(uid types.UID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.broken, uid)
+}
+
+// replaceBroken is podBroke for all broken Pods that there are, and podGone for the others.
+func (x *exchanges) replaceBroken(broken map[types.UID]brokenPod) {
+	x.mu.Lock()
+	x.broken = map[types.UID]brokenPod{}
+	x.mu.Unlock()
+	for uid, pod := range broken {
+		x.podBroke(uid, pod)
+	}
 }
 
 // remove is called with mu held.

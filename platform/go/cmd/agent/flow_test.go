@@ -124,7 +124,7 @@ func TestRestartedAgentLeavesItsOldQueue(t *testing.T) {
 		p := newParty(t, "UVA", roleAll)
 		unanswered := p.post(validBody)
 		before := sent[*pb.MicroserviceCommunication](p).GetRequestMetadata()
-		restarted := newAgent("UVA", p.store, p.sidecar, p.cluster, p.images)
+		restarted := newAgent("UVA", p.store, p.sidecar, p.cluster, p.cluster, p.images)
 		p.agent = restarted
 		replies := p.post(validBody)
 		next := sent[*pb.MicroserviceCommunication](p).GetRequestMetadata()

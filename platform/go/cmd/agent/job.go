@@ -57,6 +57,8 @@ func (a *agent) manifest(name string, request *pb.CompositionRequest, chain []st
 			Name:            service,
 			Image:           a.images.services + "/" + service + ":" + a.images.tag(service),
 			ImagePullPolicy: corev1.PullAlways,
+			// What a container that failed wrote last is what its request is answered with.
+			TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 			Env: []corev1.EnvVar{
 				{Name: "DATA_STEWARD_NAME", Value: strings.ToUpper(a.name)},
 				{Name: "DESIGNATED_GRPC_PORT", Value: strconv.Itoa(firstServicePort + i)},
@@ -106,6 +108,8 @@ func (a *agent) sidecarContainer() corev1.Container {
 		Name:            a.images.sidecar,
 		Image:           a.images.sidecars + "/" + a.images.sidecar + ":" + a.images.tag(a.images.sidecar),
 		ImagePullPolicy: corev1.PullAlways,
+		// As of the services.
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		Env: []corev1.EnvVar{
 			{Name: "DESIGNATED_GRPC_PORT", Value: strconv.Itoa(sidecarPort)},
 			{Name: "TEMPORARY_JOB", Value: "true"},

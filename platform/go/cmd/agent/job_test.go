@@ -37,7 +37,7 @@ func TestManifest(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.golden, func(t *testing.T) {
 			t.Parallel()
-			a := newAgent(tt.agent, nil, nil, nil, imagesFromEnv(tt.getenv))
+			a := newAgent(tt.agent, nil, nil, nil, nil, imagesFromEnv(tt.getenv))
 			name := kubernetesJobName(tt.request.GetJobName(), a.namespace, 2)
 			got, err := json.MarshalIndent(a.manifest(name, tt.request, tt.chain), "", "  ")
 			if err != nil {
@@ -62,7 +62,7 @@ func TestManifest(t *testing.T) {
 
 func TestServicesLearnTheLimitOfARequest(t *testing.T) {
 	t.Parallel()
-	a := newAgent("UVA", nil, nil, nil, imagesFromEnv(func(string) string { return "" }))
+	a := newAgent("UVA", nil, nil, nil, nil, imagesFromEnv(func(string) string { return "" }))
 	a.timeout = time.Minute
 	job := a.manifest("j", &pb.CompositionRequest{}, []string{"sql-query"})
 	env := job.Spec.Template.Spec.Containers[0].Env

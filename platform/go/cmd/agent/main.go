@@ -18,6 +18,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/client-go/kubernetes/typed/batch/v1"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
@@ -52,7 +53,12 @@ func run(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
+	config.ContentType = "application/vnd.kubernetes.protobuf"
 	batch, err := batchv1.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make cluster client: %w", err)
+	}
+	core, err := corev1.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("make cluster client: %w", err)
 	}
@@ -65,7 +71,8 @@ func run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	a := newAgent(name, store, sidecar, batch.Jobs(strings.ToLower(name)), imagesFromEnv(os.Getenv))
+	namespace := strings.ToLower(name)
+	a := newAgent(name, store, sidecar, batch.Jobs(namespace), core.Pods(namespace), imagesFromEnv(os.Getenv))
 	a.timeout = timeout
 	s := &service.Service{
 		Queue:    a.queue,
@@ -75,6 +82,7 @@ func run(ctx context.Context, name string) error {
 		Settle:   a.exchanges.settle,
 		Beside: []func(context.Context) error{
 			a.expireQueues,
+			a.watchPods,
 			func(ctx context.Context) error {
 				record, err := a.onlineRecord(time.Now().UTC())
 				if err != nil {

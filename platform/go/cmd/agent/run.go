@@ -39,7 +39,7 @@ func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, c
 	for {
 		start := a.nextStart(request.GetJobName())
 		name := kubernetesJobName(request.GetJobName(), a.namespace, start)
-		_, err := a.jobs.Create(ctx, a.manifest(name, request, chain), metav1.CreateOptions{})
+		created, err := a.jobs.Create(ctx, a.manifest(name, request, chain), metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
 			// From before this agent started, which begins to count at 1. What that request left in the queue, and a
 			// Pod of it that still consumes, nobody waits for any more.
@@ -56,7 +56,7 @@ func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, c
 		if err != nil {
 			return fmt.Errorf("create job %s: %w", name, err)
 		}
-		e.kubernetesJob = name
+		a.exchanges.runs(e, name, created.UID)
 		slog.InfoContext(ctx, "job created", "name", name, "chain", chain, "role", request.GetRole())
 		return nil
 	}

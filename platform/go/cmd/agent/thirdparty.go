@@ -76,9 +76,9 @@ func (a *agent) ask(ctx context.Context, providers []etcd.Agent, request *pb.Com
 
 // provide runs a data provider's part for a third party. The third party gets an answer in any case.
 func (a *agent) provide(ctx context.Context, data *pb.SqlDataRequest) error {
-	id, returnAddress := data.GetRequestMetadata().GetCorrelationId(), data.GetRequestMetadata().GetReturnAddress()
+	id := data.GetRequestMetadata().GetCorrelationId()
 	ctx = logging.WithCorrelation(ctx, id)
-	e := &exchange{returnAddress: returnAddress}
+	e := &exchange{returnAddress: data.GetRequestMetadata().GetReturnAddress()}
 	if !a.exchanges.begin(id, e) {
 		slog.WarnContext(ctx, "data request came twice")
 		return nil
@@ -88,14 +88,25 @@ func (a *agent) provide(ctx context.Context, data *pb.SqlDataRequest) error {
 		return nil
 	}
 	a.exchanges.drop(id)
-	answer := failure(fmt.Errorf("%s: agent: %w", a.name, err))
-	answer.RequestType = data.GetType()
-	answer.RequestMetadata = &pb.RequestMetadata{CorrelationId: id, DestinationQueue: returnAddress, ReturnAddress: a.queue}
-	answer.Traces = data.GetRequestMetadata().GetTraces()
-	if _, sendErr := a.sidecar.SendMicroserviceComm(ctx, answer); sendErr != nil {
-		return fmt.Errorf("tell %s of a failure (%w): %w", returnAddress, err, sendErr)
+	if sendErr := a.tellThirdParty(ctx, data, fmt.Errorf("agent: %w", err)); sendErr != nil {
+		return fmt.Errorf("%w, and %w", err, sendErr)
 	}
 	return err
+}
+
+// tellThirdParty sends the third party that asked for data a failure in place of an answer.
+func (a *agent) tellThirdParty(ctx context.Context, data *pb.SqlDataRequest, problem error) error {
+	metadata := data.GetRequestMetadata()
+	answer := failure(fmt.Errorf("%s: %w", a.name, problem))
+	answer.RequestType = data.GetType()
+	answer.RequestMetadata = &pb.RequestMetadata{
+		CorrelationId: metadata.GetCorrelationId(), DestinationQueue: metadata.GetReturnAddress(), ReturnAddress: a.queue,
+	}
+	answer.Traces = metadata.GetTraces()
+	if _, err := a.sidecar.SendMicroserviceComm(ctx, answer); err != nil {
+		return fmt.Errorf("tell %s of a failure: %w", metadata.GetReturnAddress(), err)
+	}
+	return nil
 }
 
 // startProvider runs the chain when it is the request's turn: those of one job share its queue. The third party waits
@@ -120,7 +131,12 @@ func (a *agent) startProvider(ctx context.Context, data *pb.SqlDataRequest, id s
 	}
 	go func() {
 		defer endTurn()
-		a.finish(context.WithoutCancel(ctx), request, id, e)
+		ctx := context.WithoutCancel(ctx)
+		a.finish(ctx, request, id, e, func(problem error) {
+			if err := a.tellThirdParty(ctx, data, problem); err != nil {
+				slog.ErrorContext(ctx, "third party waits in vain", "error", err)
+			}
+		})
 	}()
 	return nil
 }
