@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service/sidecartest"
 )
@@ -227,14 +228,28 @@ func TestThirdPartyReportsAProvidersFailure(t *testing.T) {
 
 func TestThirdPartyNeedsItsProvidersOnline(t *testing.T) {
 	t.Parallel()
-	p := newParty(t, "SURF", roleComputeProvider)
-	_ = p.store.Delete(t.Context(), "/agents/online/VU")
-	if got := <-p.post(validBody); got.status != 500 || !strings.Contains(got.body, "VU is not online") {
-		t.Errorf("answer = %+v", got)
-	}
-	if jobs := p.cluster.names(); len(jobs) != 0 {
-		t.Errorf("jobs = %v, want none", jobs)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, "SURF", roleComputeProvider)
+		value, _ := p.store.Get(t.Context(), "/agents/online/VU")
+		_ = p.store.Delete(t.Context(), "/agents/online/VU")
+		if got := <-p.post(validBody); got.status != 500 || !strings.Contains(got.body, "VU is not online") {
+			t.Errorf("answer = %+v", got)
+		}
+		if jobs := p.cluster.names(); len(jobs) != 0 {
+			t.Errorf("jobs = %v, want none", jobs)
+		}
+		replies := p.post(validBody)
+		synctest.Wait()
+		_ = p.store.Put(t.Context(), etcd.Entry{Key: "/agents/online/VU", Value: value}) // it restarted
+		id := sent[*pb.SqlDataRequest](p).GetRequestMetadata().GetCorrelationId()
+		for _, from := range []string{"UVA-in", "VU-in", "SURF-in"} {
+			p.arrives(t, id, from, "42", nil)
+		}
+		if got := <-replies; got.status != 200 {
+			t.Errorf("answer = %+v once all are online", got)
+		}
+		synctest.Wait()
+	})
 }
 
 // asked is what a third party sends to a data provider.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -38,19 +39,26 @@ func (a *agent) startThirdParty(ctx context.Context, request *pb.CompositionRequ
 	return errors.Join(err, <-asked)
 }
 
-// onlineProviders are the agents of that name; all have to be online.
+// providerWait is how long a third party waits for a data provider that is not online; one that restarts is back sooner.
+const providerWait = 10 * time.Second
+
+// onlineProviders are the agents of that name; all have to be online, or be so in a moment.
 func (a *agent) onlineProviders(ctx context.Context, names []string) ([]etcd.Agent, error) {
 	agents, err := etcd.List[etcd.Agent](ctx, a.store, etcd.OnlinePrefix)
 	if err != nil {
 		return nil, err
 	}
+	waiting, cancel := context.WithTimeout(ctx, providerWait)
+	defer cancel()
 	var providers []etcd.Agent
 	for _, name := range names {
-		i := slices.IndexFunc(agents, func(a etcd.Agent) bool { return a.Name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("data provider %s is not online", name)
+		var provider etcd.Agent
+		if i := slices.IndexFunc(agents, func(a etcd.Agent) bool { return a.Name == name }); i >= 0 {
+			provider = agents[i]
+		} else if provider, err = etcd.Await[etcd.Agent](waiting, a.store, etcd.OnlineKey(name)); err != nil {
+			return nil, fmt.Errorf("data provider %s is not online: %w", name, err)
 		}
-		providers = append(providers, agents[i])
+		providers = append(providers, provider)
 	}
 	return providers, nil
 }

@@ -30,7 +30,7 @@ type answer struct {
 // agentError says why an agent gave no answer.
 type agentError struct {
 	Provider string `json:"provider"`
-	Status   int    `json:"status"` // HTTP status of the agent; 0 when it couldn't be reached
+	Status   int    `json:"status"` // HTTP status of the agent; 0 when it couldn't be reached, or isn't online
 	Error    string `json:"error"`
 }
 

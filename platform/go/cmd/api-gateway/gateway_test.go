@@ -165,6 +165,15 @@ func TestRequestApprovalErrors(t *testing.T) {
 		{name: "no request", body: `{"type":"t","user":{"userName":"a"},"dataProviders":["UVA"]}`, status: 400, says: "data_request"},
 		{name: "option is no boolean", body: strings.Replace(validBody, `"graph":false`, `"graph":"no"`, 1), status: 400, says: "options"},
 		{name: "denied", body: validBody, approve: fails("request denied: RUG", nil), status: 403, says: "request denied: RUG"},
+		{
+			name: "agents are away", body: validBody, status: 503,
+			approve: func(r *pb.RequestApproval) *pb.RequestApprovalResponse {
+				return &pb.RequestApprovalResponse{
+					User: r.GetUser(), Auth: &pb.Auth{}, Error: "not online", AuthorizedProviders: map[string]string{"VU": "", "UVA": ""},
+				}
+			},
+			says: `{"error":"not online","errors":[{"provider":"UVA","status":0,"error":"not online"},{"provider":"VU","status":0,"error":"not online"}]}`,
+		},
 		{name: "not possible", body: validBody, approve: fails("SURF is not online", &pb.Auth{}), status: 503, says: "SURF is not online"},
 		{
 			name: "no approval in time", body: validBody,

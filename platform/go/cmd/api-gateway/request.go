@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
@@ -75,7 +77,7 @@ func (g *gateway) requestApproval(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusForbidden, approval.GetError())
 		return
 	case approval.GetError() != "":
-		writeError(w, http.StatusServiceUnavailable, approval.GetError())
+		writeJSON(w, http.StatusServiceUnavailable, notPossible(approval))
 		return
 	}
 	answer, err := g.collect(ctx, req, approval, trace)
@@ -89,6 +91,21 @@ func (g *gateway) requestApproval(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, answer)
+}
+
+// impossible is the answer to a request that is approved and can't be carried out now.
+type impossible struct {
+	Error  string       `json:"error"`
+	Errors []agentError `json:"errors,omitempty"` // of the agents that are away, in the order of their names
+}
+
+// notPossible tells which agents are away: those that the orchestrator names, and has no address for.
+func notPossible(approval *pb.RequestApprovalResponse) impossible {
+	answer := impossible{Error: approval.GetError()}
+	for _, agent := range slices.Sorted(maps.Keys(approval.GetAuthorizedProviders())) {
+		answer.Errors = append(answer.Errors, agentError{Provider: agent, Error: "not online"})
+	}
+	return answer
 }
 
 // approve asks the policy enforcer for approval and waits for the orchestrator's answer.

@@ -40,7 +40,8 @@ func (o *orchestrator) handlers() service.Handlers {
 
 // compose turns a validated request into composition requests for the agents, and answers the gateway. There is
 // always an answer with the user in it: whom to call, or why that can't be. An answer with an error carries the
-// tokens only when the request was approved, so that "not allowed" and "allowed but not possible" can be told apart.
+// tokens only when the request was approved, so that "not allowed" and "allowed but not possible" can be told apart; and
+// the agents that would be needed and are away, without an address.
 func (o *orchestrator) compose(ctx context.Context, validation *pb.ValidationResponse) error {
 	answer := &pb.RequestApprovalResponse{
 		Type:            "requestApprovalResponse",
@@ -55,6 +56,12 @@ func (o *orchestrator) compose(ctx context.Context, validation *pb.ValidationRes
 		if err := o.distribute(ctx, validation, answer); err != nil {
 			answer.Error = "request approved, but not possible: " + err.Error()
 			answer.AuthorizedProviders, answer.JobId = nil, ""
+			if away, ok := errors.AsType[*awayError](err); ok {
+				answer.AuthorizedProviders = map[string]string{}
+				for _, name := range away.agents {
+					answer.AuthorizedProviders[name] = "" // it has no address now
+				}
+			}
 		}
 	}
 	slog.InfoContext(ctx, "request answered", "user", answer.GetUser().GetUserName(), "job", answer.JobId,
@@ -67,19 +74,7 @@ func (o *orchestrator) compose(ctx context.Context, validation *pb.ValidationRes
 
 // distribute chooses the archetype, sends each agent its part, and puts job and agents to call into answer.
 func (o *orchestrator) distribute(ctx context.Context, validation *pb.ValidationResponse, answer *pb.RequestApprovalResponse) error {
-	online, err := o.online(ctx)
-	if err != nil {
-		return err
-	}
-	providers := map[string]*pb.DataProvider{}
-	for name, provider := range validation.GetValidDataproviders() {
-		if _, ok := online[name]; ok {
-			providers[name] = provider
-		}
-	}
-	if len(providers) == 0 {
-		return errors.New("no agent is online of " + names(validation.GetValidDataproviders()))
-	}
+	providers := validation.GetValidDataproviders()
 	stored, err := etcd.List[etcd.Archetype](ctx, o.store, etcd.ArchetypePrefix)
 	if err != nil {
 		return err
@@ -88,8 +83,7 @@ func (o *orchestrator) distribute(ctx context.Context, validation *pb.Validation
 	if err != nil {
 		return err
 	}
-
-	requests, authorized, err := compositions(archetype, providers, online)
+	requests, authorized, err := o.assign(ctx, archetype, providers)
 	if err != nil {
 		return err
 	}
@@ -110,19 +104,6 @@ func (o *orchestrator) distribute(ctx context.Context, validation *pb.Validation
 	return group.Wait()
 }
 
-// online lists the running agents by name.
-func (o *orchestrator) online(ctx context.Context) (map[string]etcd.Agent, error) {
-	agents, err := etcd.List[etcd.Agent](ctx, o.store, etcd.OnlinePrefix)
-	if err != nil {
-		return nil, err
-	}
-	online := map[string]etcd.Agent{}
-	for _, agent := range agents {
-		online[agent.Name] = agent
-	}
-	return online, nil
-}
-
 // compositions says what each agent has to do, in the order of their names, and whom the gateway has to call: every
 // provider, or the third party alone.
 func compositions(archetype etcd.Archetype, providers map[string]*pb.DataProvider, online map[string]etcd.Agent) (
@@ -134,11 +115,18 @@ func compositions(archetype etcd.Archetype, providers map[string]*pb.DataProvide
 	}
 	authorized = map[string]string{}
 	dataProviders := slices.Sorted(maps.Keys(providers))
+	var away []string
 	for _, name := range dataProviders {
+		if _, ok := online[name]; !ok {
+			away = append(away, name)
+		}
 		requests = append(requests, &pb.CompositionRequest{
 			ArchetypeId: archetype.Name, Role: role, DestinationQueue: online[name].RoutingKey,
 		})
 		authorized[name] = online[name].DNS
+	}
+	if len(away) > 0 {
+		return nil, nil, &awayError{"data provider", away}
 	}
 	if !archetype.ThirdParty() {
 		return requests, authorized, nil

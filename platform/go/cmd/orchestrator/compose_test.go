@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,27 +22,46 @@ import (
 
 var ann = &pb.User{Id: "7", UserName: "ann@x"}
 
-// composed runs compose with the given agents online, and returns everything that was sent, the requests to agents by
-// their queues, the third party's last.
-func composed(t *testing.T, validation *pb.ValidationResponse, sidecar *sidecartest.Sidecar, online ...string) (requests []*pb.CompositionRequest, answer *pb.RequestApprovalResponse) {
+// orchestration is an orchestrator with the given agents online.
+func orchestration(t *testing.T, sidecar *sidecartest.Sidecar, online ...string) (*orchestrator, *etcdtest.Memory) {
 	t.Helper()
 	store := etcdtest.New()
-	put := func(key string, record any) {
-		if err := etcd.Put(t.Context(), store, key, record); err != nil {
+	for _, archetype := range []etcd.Archetype{
+		{Name: "computeToData", ComputeProvider: "dataProvider", Weight: 100}, {Name: "dataThroughTtp", ComputeProvider: "other", Weight: 200},
+	} {
+		if err := etcd.Put(t.Context(), store, etcd.ArchetypeKey(archetype.Name), archetype); err != nil {
 			t.Fatal(err)
 		}
 	}
-	put(etcd.ArchetypeKey("computeToData"), etcd.Archetype{Name: "computeToData", ComputeProvider: "dataProvider", Weight: 100})
-	put(etcd.ArchetypeKey("dataThroughTtp"), etcd.Archetype{Name: "dataThroughTtp", ComputeProvider: "other", Weight: 200})
 	for _, name := range online {
-		lower := strings.ToLower(name)
-		put(etcd.OnlineKey(name), etcd.Agent{Name: name, RoutingKey: name + "-in", DNS: lower + "." + lower + ".svc.cluster.local"})
+		bringOnline(t, store, name)
 	}
-	o := &orchestrator{store: store, sidecar: sidecar}
+	return &orchestrator{store: store, sidecar: sidecar}, store
+}
+
+func bringOnline(t *testing.T, store etcd.Store, name string) {
+	t.Helper()
+	lower := strings.ToLower(name)
+	agent := etcd.Agent{Name: name, RoutingKey: name + "-in", DNS: lower + "." + lower + ".svc.cluster.local"}
+	if err := etcd.Put(t.Context(), store, etcd.OnlineKey(name), agent); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// composed runs compose with the given agents online, and returns what sentBy does.
+func composed(t *testing.T, validation *pb.ValidationResponse, sidecar *sidecartest.Sidecar, online ...string) (requests []*pb.CompositionRequest, answer *pb.RequestApprovalResponse) {
+	t.Helper()
+	o, _ := orchestration(t, sidecar, online...)
 	envelope := sidecartest.Envelope("validationResponse", validation, nil)
 	if err := o.handlers()["validationResponse"](context.Background(), envelope); err != nil {
 		t.Fatal(err)
 	}
+	return sentBy(t, sidecar)
+}
+
+// sentBy is everything that was sent, the requests to agents by their queues, the third party's last.
+func sentBy(t *testing.T, sidecar *sidecartest.Sidecar) (requests []*pb.CompositionRequest, answer *pb.RequestApprovalResponse) {
+	t.Helper()
 	for range len(sidecar.Calls) {
 		switch m := (<-sidecar.Calls).Message.(type) {
 		case *pb.CompositionRequest:
@@ -75,10 +97,10 @@ func validated(options map[string]bool, providers ...string) *pb.ValidationRespo
 
 func TestComposeComputeToData(t *testing.T) {
 	t.Parallel()
-	requests, answer := composed(t, validated(nil, "UVA", "VU", "RUG"), sidecartest.New(), "UVA", "VU", "SURF")
+	requests, answer := composed(t, validated(nil, "UVA", "VU"), sidecartest.New(), "UVA", "VU", "SURF")
 	want := map[string]string{"UVA": "uva.uva.svc.cluster.local", "VU": "vu.vu.svc.cluster.local"}
 	if answer.GetError() != "" || len(answer.GetAuthorizedProviders()) != 2 || answer.GetAuthorizedProviders()["UVA"] != want["UVA"] {
-		t.Errorf("answer = %v, want the providers that are online", answer)
+		t.Errorf("answer = %v, want both providers", answer)
 	}
 	for i, queue := range []string{"UVA-in", "VU-in"} {
 		want := &pb.CompositionRequest{
@@ -143,21 +165,49 @@ func TestComposeFailureIsAnswered(t *testing.T) {
 		sidecar    *sidecartest.Sidecar
 		online     []string
 		auth       bool
+		away       []string
 		says       string
 	}{
-		{"denied", denied, sidecartest.New(), []string{"UVA"}, false, "RUG"},
-		{"offline", validated(nil, "UVA"), sidecartest.New(), nil, true, "UVA"},
-		{"third party offline", validated(map[string]bool{"aggregate": true}, "UVA"), sidecartest.New(), []string{"UVA"}, true, "SURF"},
-		{"not sent", validated(nil, "UVA"), broken, []string{"UVA"}, true, "no broker"},
+		{"denied", denied, sidecartest.New(), []string{"UVA"}, false, nil, "RUG"},
+		{"offline", validated(nil, "UVA"), sidecartest.New(), nil, true, []string{"UVA"}, "data provider not online: UVA"},
+		{"one of two offline", validated(nil, "UVA", "VU"), sidecartest.New(), []string{"UVA"}, true, []string{"VU"}, "data provider not online: VU"},
+		{
+			"third party offline", validated(map[string]bool{"aggregate": true}, "UVA"), sidecartest.New(), []string{"UVA"}, true,
+			[]string{"SURF"}, "compute provider not online: SURF",
+		},
+		{"not sent", validated(nil, "UVA"), broken, []string{"UVA"}, true, nil, "no broker"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			requests, answer := composed(t, tt.validation, tt.sidecar, tt.online...)
-			if len(requests) != 0 || !strings.Contains(answer.GetError(), tt.says) || (answer.GetAuth() != nil) != tt.auth ||
-				answer.GetJobId() != "" || len(answer.GetAuthorizedProviders()) != 0 {
-				t.Errorf("answer = %v after %v, want an error about %s and nobody to call", answer, requests, tt.says)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				requests, answer := composed(t, tt.validation, tt.sidecar, tt.online...)
+				if len(requests) != 0 || !strings.Contains(answer.GetError(), tt.says) || (answer.GetAuth() != nil) != tt.auth || answer.GetJobId() != "" {
+					t.Errorf("answer = %v after %v, want an error about %s", answer, requests, tt.says)
+				}
+				away := slices.Sorted(maps.Keys(answer.GetAuthorizedProviders()))
+				if !slices.Equal(away, tt.away) || strings.Join(slices.Collect(maps.Values(answer.GetAuthorizedProviders())), "") != "" {
+					t.Errorf("authorized = %v, want %v without an address", answer.GetAuthorizedProviders(), tt.away)
+				}
+			})
 		})
 	}
+}
+
+func TestRequestWaitsForAgentsThatRestart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o, store := orchestration(t, sidecartest.New(), "UVA", "SURF")
+		composed := make(chan error)
+		go func() { composed <- o.compose(t.Context(), validated(nil, "UVA", "VU")) }()
+		time.Sleep(onlinePatience / 2)
+		bringOnline(t, store, "VU")
+		if err := <-composed; err != nil {
+			t.Fatal(err)
+		}
+		requests, answer := sentBy(t, o.sidecar.(*sidecartest.Sidecar))
+		if answer.GetError() != "" || len(answer.GetAuthorizedProviders()) != 2 || len(requests) != 2 {
+			t.Errorf("answer = %v after %v, want both agents told and named", answer, requests)
+		}
+	})
 }

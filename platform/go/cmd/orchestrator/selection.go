@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -84,7 +83,7 @@ func selectThirdParty(providers map[string]*pb.DataProvider, online map[string]e
 			return agent, nil
 		}
 	}
-	return etcd.Agent{}, errors.New("compute provider not online: " + strings.Join(slices.Compact(common), ", "))
+	return etcd.Agent{}, &awayError{"compute provider", slices.Compact(common)}
 }
 
 func names(providers map[string]*pb.DataProvider) string {
