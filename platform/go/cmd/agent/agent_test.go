@@ -222,6 +222,47 @@ func TestExpiredJobIsRemoved(t *testing.T) {
 	})
 }
 
+func TestJobThatIsEndedFailsItsRequestAndStaysEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, "UVA", roleAll)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer synctest.Wait()
+		defer cancel()
+		go func() { _ = p.expireQueues(ctx) }()
+		replies := p.post(validBody)
+		synctest.Wait()
+		_ = p.store.Delete(ctx, "/agents/jobs/UVA/queueInfo/ann-12345678uva1")
+		if got := <-replies; got.status != 500 || !strings.Contains(got.body, "the job was ended") {
+			t.Errorf("answer = %+v", got)
+		}
+		synctest.Wait()
+		if left, _ := p.store.List(t.Context(), etcd.JobPrefix("UVA")); len(left) != 0 || len(p.cluster.names()) != 0 {
+			t.Errorf("left in the store: %v, in the cluster: %v", left, p.cluster.names())
+		}
+		if got := <-p.post(validBody); got.status != 400 {
+			t.Errorf("next answer = %+v, want that there is no such job", got)
+		}
+	})
+}
+
+func TestRenewedQueueKeepsWhatTheOrchestratorChanged(t *testing.T) {
+	t.Parallel()
+	p := newParty(t, "UVA", roleAll)
+	request, err := p.composition(t.Context(), "ann@x", "ann-12345678")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.tell(t, roleDataProvider)
+	if err := p.renewQueue(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.composition(t.Context(), "ann@x", "ann-12345678")
+	if err != nil || got.GetRole() != roleDataProvider || got.GetLocalJobName() != "ann-12345678uva2" {
+		t.Errorf("stored = %v, %v, want the changed role and the new queue", got, err)
+	}
+}
+
 func TestForgottenJobIsRemovedAtStart(t *testing.T) {
 	t.Parallel()
 	p := newParty(t, "UVA", roleAll)

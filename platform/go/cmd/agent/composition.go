@@ -87,19 +87,27 @@ func (a *agent) composition(ctx context.Context, user, job string) (*pb.Composit
 }
 
 // renewQueue gives a job a new queue, because the old one may hold messages that nobody waits for any more and that
-// the next Pod would take for its own.
+// the next Pod would take for its own. The error is errNoJob when the job has ended meanwhile: it stays so.
 func (a *agent) renewQueue(ctx context.Context, request *pb.CompositionRequest) error {
 	old := request.GetLocalJobName()
 	n, err := strconv.Atoi(strings.TrimPrefix(old, localJobPrefix(request.GetJobName(), a.namespace)))
 	if err != nil {
 		return fmt.Errorf("renew queue %s: not named like a queue of job %s", old, request.GetJobName())
 	}
-	request.LocalJobName = localJobName(request.GetJobName(), a.namespace, n+1)
-	if err := a.keepQueue(ctx, request); err != nil {
+	key := etcd.JobKey(a.name, request.GetUser().GetUserName(), request.GetJobName())
+	stored, found, err := etcd.Get[*pb.CompositionRequest](ctx, a.store, key) // the orchestrator may have changed it
+	if err == nil && !found {
+		err = errNoJob
+	}
+	if err != nil {
 		return err
 	}
-	key := etcd.JobKey(a.name, request.GetUser().GetUserName(), request.GetJobName())
-	if err := etcd.Put(ctx, a.store, key, request); err != nil {
+	request.LocalJobName = localJobName(request.GetJobName(), a.namespace, n+1)
+	stored.LocalJobName = request.LocalJobName
+	if err := a.keepQueue(ctx, stored); err != nil {
+		return err
+	}
+	if err := etcd.Put(ctx, a.store, key, stored); err != nil {
 		return err
 	}
 	return a.store.Delete(ctx, etcd.QueueInfoKey(a.name, old)) // expireQueues deletes the queue
@@ -148,7 +156,7 @@ func (a *agent) expireForgotten(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// expire deletes a queue, and the composition request that names it.
+// expire deletes a queue, and the composition request that names it. A data request that uses it fails.
 func (a *agent) expire(ctx context.Context, local string) error {
 	requests, err := a.compositions(ctx)
 	if err != nil {
@@ -163,6 +171,7 @@ func (a *agent) expire(ctx context.Context, local string) error {
 		}
 		a.forgetStarts(request.GetJobName())
 	}
+	a.exchanges.queueGone(local)
 	slog.InfoContext(ctx, "job ended, its queue is deleted", "queue", local)
 	if _, err := a.sidecar.DeleteQueue(ctx, &pb.QueueInfo{QueueName: local}); err != nil {
 		return fmt.Errorf("delete queue %s: %w", local, err)

@@ -189,7 +189,7 @@ func (a *agent) abandon(ctx context.Context, request *pb.CompositionRequest, id 
 func (a *agent) renewQueueOf(ctx context.Context, request *pb.CompositionRequest) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
 	defer cancel()
-	if err := a.renewQueue(ctx, request); err != nil {
+	if err := a.renewQueue(ctx, request); err != nil && !errors.Is(err, errNoJob) {
 		slog.WarnContext(ctx, "queue of a failed request not renewed", "job", request.GetJobName(), "error", err)
 	}
 }

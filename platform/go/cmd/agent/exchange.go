@@ -26,7 +26,8 @@ type exchange struct {
 	// kubernetesJob runs this agent's chain; empty until it was created. jobUID tells it from another of the same name.
 	kubernetesJob string
 	jobUID        types.UID
-	// broke gets what is wrong, once, when a Pod of the Job can't do its part any more.
+	queue         string // the Job's
+	// broke gets what is wrong, once, when a Pod of the Job can't do its part any more, or the queue has gone.
 	broke chan string
 	// done is closed when the answer has come. No message of this exchange is left anywhere then, unless leftOver
 	// says that the chain ended early.
@@ -114,14 +115,25 @@ func (x *exchanges) drop(id string) bool {
 	return ok
 }
 
-// runs notes the Kubernetes Job of an exchange. A Pod of it may be broken already.
-func (x *exchanges) runs(e *exchange, name string, job types.UID) {
+// runs notes the Kubernetes Job of an exchange, and its queue. A Pod of it may be broken already.
+func (x *exchanges) runs(e *exchange, name string, job types.UID, queue string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e.kubernetesJob, e.jobUID = name, job
+	e.kubernetesJob, e.jobUID, e.queue = name, job, queue
 	for _, pod := range x.broken {
 		if pod.job == job {
 			e.breaks(pod.problem)
+		}
+	}
+}
+
+// queueGone tells the exchange whose Job consumes a queue that this is deleted, if it is open.
+func (x *exchanges) queueGone(queue string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.open {
+		if e.queue == queue {
+			e.breaks("agent: the job was ended, as after a change of its agreements")
 		}
 	}
 }

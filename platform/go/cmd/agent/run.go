@@ -56,7 +56,7 @@ func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, c
 		if err != nil {
 			return fmt.Errorf("create job %s: %w", name, err)
 		}
-		a.exchanges.runs(e, name, created.UID)
+		a.exchanges.runs(e, name, created.UID, request.GetLocalJobName())
 		slog.InfoContext(ctx, "job created", "name", name, "chain", chain, "role", request.GetRole())
 		return nil
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -13,8 +15,9 @@ import (
 const apiPrefix = "/api/v1"
 
 // routes is the orchestrator's API: the config store's records, readable and replaceable one by one, and /updateEtc,
-// which seeds the store again.
-func routes(store etcd.Store, files fs.FS) http.Handler {
+// which seeds the store again. A replaced agreement holds for the jobs that there are too.
+func (o *orchestrator) routes(files fs.FS) http.Handler {
+	store := o.store
 	mux := http.NewServeMux()
 	archetypes := &resource[etcd.Archetype]{
 		store: store, prefix: etcd.ArchetypePrefix, key: etcd.ArchetypeKey,
@@ -30,7 +33,7 @@ func routes(store etcd.Store, files fs.FS) http.Handler {
 	}
 	agreements := &resource[etcd.Agreement]{
 		store: store, prefix: etcd.AgreementPrefix, key: etcd.AgreementKey,
-		name: func(a etcd.Agreement) string { return a.Name },
+		name: func(a etcd.Agreement) string { return a.Name }, replaced: o.agreementChanged,
 	}
 	mount(mux, "/archetypes", archetypes)
 	mount(mux, "/requestTypes", requestTypes)
@@ -64,6 +67,8 @@ type resource[T any] struct {
 	key    func(name string) string
 	name   func(T) string
 	suffix string // that a path may carry after the name
+	// replaced, if set, draws the consequences of a record that was stored.
+	replaced func(context.Context, T) error
 }
 
 func (res *resource[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -121,10 +126,16 @@ func (res *resource[T]) put(w http.ResponseWriter, r *http.Request) {
 		res.fail(w, r, err)
 		return
 	}
+	if res.replaced != nil {
+		if err := res.replaced(r.Context(), record); err != nil {
+			res.fail(w, r, fmt.Errorf("%s is stored, but does not hold everywhere yet: %w", name, err))
+			return
+		}
+	}
 	_, _ = w.Write([]byte("OK"))
 }
 
 func (res *resource[T]) fail(w http.ResponseWriter, r *http.Request, err error) {
-	slog.ErrorContext(r.Context(), "config store failed", "path", r.URL.Path, "error", err)
+	slog.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
 	http.Error(w, "Internal server error: "+err.Error(), http.StatusInternalServerError)
 }

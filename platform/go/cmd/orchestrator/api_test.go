@@ -85,7 +85,7 @@ func TestSeedWritesNothingOfBrokenFiles(t *testing.T) {
 func TestAPI(t *testing.T) {
 	t.Parallel()
 	store := etcdtest.New()
-	api := routes(store, os.DirFS(ownLaunchFiles))
+	api := (&orchestrator{store: store}).routes(os.DirFS(ownLaunchFiles))
 	tests := []struct {
 		method, path, body string
 		status             int
@@ -128,7 +128,7 @@ func TestAPI(t *testing.T) {
 func TestUpdateEtcReportsBrokenFiles(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
-	routes(etcdtest.New(), fstest.MapFS{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/updateEtc", nil))
+	(&orchestrator{store: etcdtest.New()}).routes(fstest.MapFS{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/updateEtc", nil))
 	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "archetype.json") {
 		t.Errorf("updateEtc = %d %q, want 500 and the missing files", w.Code, w.Body)
 	}

@@ -140,10 +140,3 @@ func compositions(archetype etcd.Archetype, providers map[string]*pb.DataProvide
 	})
 	return requests, map[string]string{party.Name: party.DNS}, nil
 }
-
-// policyUpdated takes note of a revalidation. Running jobs keep the composition that they were approved with.
-func (o *orchestrator) policyUpdated(ctx context.Context, update *pb.PolicyUpdate) error {
-	slog.InfoContext(ctx, "policy updated", "user", update.GetUser().GetUserName(),
-		"approved", update.GetValidationResponse().GetRequestApproved())
-	return nil
-}

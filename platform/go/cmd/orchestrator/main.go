@@ -49,7 +49,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	o := &orchestrator{store: store, sidecar: sidecar}
-	s := &service.Service{Queue: queue, Sidecar: sidecar, Handlers: o.handlers(), HTTP: routes(store, files)}
+	s := &service.Service{Queue: queue, Sidecar: sidecar, Handlers: o.handlers(), HTTP: o.routes(files)}
 	if err := s.Run(ctx); err != nil {
 		return fmt.Errorf("serve %s: %w", queue, err)
 	}

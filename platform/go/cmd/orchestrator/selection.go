@@ -65,6 +65,20 @@ func allowedByAll(providers map[string]*pb.DataProvider, archetype string) bool 
 // selectThirdParty chooses who computes: the first, by name, of the third parties that every provider allows and
 // that are online.
 func selectThirdParty(providers map[string]*pb.DataProvider, online map[string]etcd.Agent) (etcd.Agent, error) {
+	common := commonThirdParties(providers)
+	if len(common) == 0 {
+		return etcd.Agent{}, fmt.Errorf("no compute provider is allowed by all of %s", names(providers))
+	}
+	for _, party := range common {
+		if agent, ok := online[party]; ok {
+			return agent, nil
+		}
+	}
+	return etcd.Agent{}, &awayError{"compute provider", common}
+}
+
+// commonThirdParties are the third parties that every provider allows, by name.
+func commonThirdParties(providers map[string]*pb.DataProvider) []string {
 	var common []string
 	for i, name := range slices.Sorted(maps.Keys(providers)) {
 		parties := providers[name].GetComputeProviders()
@@ -74,16 +88,8 @@ func selectThirdParty(providers map[string]*pb.DataProvider, online map[string]e
 		}
 		common = slices.DeleteFunc(common, func(party string) bool { return !slices.Contains(parties, party) })
 	}
-	if len(common) == 0 {
-		return etcd.Agent{}, fmt.Errorf("no compute provider is allowed by all of %s", names(providers))
-	}
 	slices.Sort(common)
-	for _, party := range common {
-		if agent, ok := online[party]; ok {
-			return agent, nil
-		}
-	}
-	return etcd.Agent{}, &awayError{"compute provider", slices.Compact(common)}
+	return slices.Compact(common)
 }
 
 func names(providers map[string]*pb.DataProvider) string {

@@ -10,6 +10,7 @@ const (
 	AgreementPrefix    = "/policyEnforcer/agreements/"
 	DatasetPrefix      = "/datasets/"
 	OnlinePrefix       = "/agents/online/"
+	JobsPrefix         = "/agents/jobs/" // of all agents, see [JobPrefix]
 )
 
 // AgreementKey holds the [Agreement] of a data steward.
@@ -36,7 +37,7 @@ func OptionalServiceKey(steward, requestType, service string) string {
 func OnlineKey(agent string) string { return OnlinePrefix + agent }
 
 // JobPrefix is where an agent keeps the composition requests of all users.
-func JobPrefix(agent string) string { return "/agents/jobs/" + agent + "/" }
+func JobPrefix(agent string) string { return JobsPrefix + agent + "/" }
 
 // JobKey holds the composition request of one job, as JSON of the protobuf message.
 func JobKey(agent, user, job string) string { return JobPrefix(agent) + user + "/" + job }
