@@ -28,15 +28,15 @@ if sys.version_info >= tuple(map(int, version.split("."))):
             pass
 `
 
-// pythonVersion finds the version in a reference of an image with Python.
-var pythonVersion = regexp.MustCompile(`(?:^|/)python:(3\.\d+)`)
+// pythonVersion finds the version in a reference of an image with Python, or of a stand-in for one.
+var pythonVersion = regexp.MustCompile(`(?:^|/|-)python:(3\.\d+)`)
 
 // checkSyntax has this machine's Python, if there is one of that version or a newer, read the sources in a service's own
 // folder, as an error there would come to light only when a request runs the service. The error has a line for each mistake.
 func (b *PythonBuilder) checkSyntax(ctx context.Context, svc Service, in pythonInputs) error {
 	input := []string{""}
-	for ref := range in.from.images {
-		if m := pythonVersion.FindStringSubmatch(ref); m != nil {
+	for _, c := range in.from.chosen {
+		if m := pythonVersion.FindStringSubmatch(c.Ref); m != nil {
 			input[0] = m[1]
 		}
 	}

@@ -50,6 +50,7 @@ func TestMountedServices(t *testing.T) {
 			t.Errorf("Pods that the agent made have the volumes\n%s", made)
 		}
 	})
+	t.Run("service of Jobs that crashes", crashesInAJob)
 	t.Run("long-running service", func(t *testing.T) {
 		edit(t, change{"go/cmd/agent/data.go", `"Authorization header is missing"`, `"Who asks?"`})
 		must(t, "wait", "agent", "--for=reloaded")

@@ -128,6 +128,54 @@ func TestSavedJobServiceRunsWithTheNextRequest(t *testing.T) {
 	}
 }
 
+// A service of Jobs that dies at its start is taken back by the first request that runs it, which is told.
+func TestCrashingJobServiceIsTakenBack(t *testing.T) {
+	t.Run("edited", crashesInAJob)
+	must(t, "wait", "--for=reloaded")
+	replayAll(t)
+}
+
+// crashesInAJob has a service of Jobs die, and waits until the one before it is back.
+func crashesInAJob(t *testing.T) {
+	edit(t, change{"go/cmd/sql-algorithm/main.go", `	os.Exit(`, `	panic("it was wrong from the start")
+	os.Exit(`})
+	must(t, "wait", "sql-algorithm", "--for=reloaded") // nobody has seen it run
+	if status, body := post(t, "crash", []string{"UVA"}, map[string]bool{"aggregate": false}); status == http.StatusOK {
+		t.Errorf("the first request after the edit: %s", body)
+	}
+	for {
+		_, err := dynsandbox(t.Context(), "wait", "--for=reloaded")
+		if exitCode(err) == 1 && strings.Contains(err.Error(), "sql-algorithm") {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond) // go test has the limit
+	}
+	if out := must(t, "status"); !strings.Contains(out, "it was wrong from the start") {
+		t.Errorf("status doesn't tell the crash:\n%s", out)
+	}
+	replayAll(t)
+	must(t, "reload", "sql-query") // another service's doesn't bring it in again
+	replayAll(t)
+}
+
+// Python that can't be read is refused when it is saved, not when a request runs it.
+func TestBrokenPythonIsRefused(t *testing.T) {
+	t.Run("edited", func(t *testing.T) {
+		edit(t, change{"python/sql-query/main.py", "\nimport ", "\nimport import "})
+		if _, err := dynsandbox(t.Context(), "wait", "sql-query", "--for=reloaded"); exitCode(err) != 1 {
+			t.Errorf("wait for a change that can't be read: %v", err)
+		}
+		if out := must(t, "status"); !strings.Contains(out, "python/sql-query/main.py:") {
+			t.Errorf("status doesn't tell the mistake:\n%s", out)
+		}
+		replayAll(t)
+	})
+	must(t, "wait", "--for=reloaded")
+}
+
 // A change that doesn't compile is refused with the compiler's line, and what ran before runs on.
 func TestBrokenChangeLeavesTheLastGoodVersion(t *testing.T) {
 	t.Run("edited", func(t *testing.T) {
