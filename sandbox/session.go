@@ -49,6 +49,7 @@ type session struct {
 
 	work    sync.Mutex   // held by who changes the platform: a bring-up, a reload
 	batches atomic.Int32 // of changed files, that wait or are under way
+	batched time.Time    // when the last of them was through; guarded by work
 
 	mu     sync.Mutex
 	up     *upRun // the last bring-up, or nil

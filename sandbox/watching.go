@@ -63,6 +63,7 @@ func (s *session) watchWorkspace(ctx context.Context, what watched) error {
 				}
 				r.files(ctx, b.Files, b.First)
 			}
+			s.batched = time.Now()
 			s.batches.Add(-1)
 			s.work.Unlock()
 		}
@@ -142,7 +143,8 @@ func (s *session) settled(ctx context.Context) error {
 		s.work.Lock()
 		changed := now.changed(r.dir, r.seen)
 		watched := s.watches()
-		lost := len(changed) > 0 && (!watched || time.Since(began) > arrival && s.batches.Load() == 0)
+		arriving := s.batches.Load() > 0 || time.Since(began) < arrival || time.Since(s.batched) < arrival
+		lost := len(changed) > 0 && (!watched || !arriving)
 		if lost { // looked at once more, as a reload may have seen newer files meanwhile
 			now, err = readFileStates(r.dir)
 			changed = now.changed(r.dir, r.seen)
