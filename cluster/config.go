@@ -28,10 +28,6 @@ type Config struct {
 	MountDir  string // host folder that the node mounts, see [Mount]
 
 	Nodes int // how many, the control plane included; 0 is 1
-
-	// PullPolicyViaAPI creates the admission policies through the API even where the API server could load them
-	// from files. Such policies can be deleted by anyone with access to the cluster.
-	PullPolicyViaAPI bool
 }
 
 // Where the node mounts the host's folders.
@@ -77,7 +73,7 @@ func (c Config) policyRoute(kubernetes string) (static bool, err error) {
 		return false, fmt.Errorf("node image %s has Kubernetes %s; the lowest that works is v%d.%d (it has MutatingAdmissionPolicy, which makes Pods use images that were loaded)",
 			c.NodeImage, kubernetes, version.MustParseSemantic(MinimumVersion).Major(), version.MustParseSemantic(MinimumVersion).Minor())
 	}
-	return !c.PullPolicyViaAPI && v.AtLeast(version.MustParseSemantic(staticPolicyVersion)), nil
+	return v.AtLeast(version.MustParseSemantic(staticPolicyVersion)), nil
 }
 
 // kindConfig returns kind's configuration: nodes as fast to start as it gets, with everything that a

@@ -36,20 +36,16 @@ func TestPolicyRoute(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		version string
-		viaAPI  bool
 		static  bool
 		err     string
 	}{
 		{version: "v1.37.2", static: true},
 		{version: "v1.38.0", static: true},
-		{version: "v1.37.2", viaAPI: true},
 		{version: "v1.36.4"},
 		{version: "v1.35.9", err: "the lowest that works is v1.36 "},
 		{version: "latest", err: "kubernetes version of node image"},
 	} {
-		cfg := testConfig()
-		cfg.PullPolicyViaAPI = tc.viaAPI
-		static, err := cfg.policyRoute(tc.version)
+		static, err := testConfig().policyRoute(tc.version)
 		if tc.err != "" {
 			if err == nil || !strings.Contains(err.Error(), tc.err) {
 				t.Errorf("%s: got error %v, want one with %q", tc.version, err, tc.err)
@@ -57,7 +53,7 @@ func TestPolicyRoute(t *testing.T) {
 			continue
 		}
 		if err != nil || static != tc.static {
-			t.Errorf("%s (via API: %v): got %v, %v, want %v", tc.version, tc.viaAPI, static, err, tc.static)
+			t.Errorf("%s: got %v, %v, want %v", tc.version, static, err, tc.static)
 		}
 	}
 }

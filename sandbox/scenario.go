@@ -5,14 +5,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/dynsandbox/dynsandbox/internal/fault"
 	"github.com/dynsandbox/dynsandbox/internal/nearest"
 	"github.com/dynsandbox/dynsandbox/internal/progress"
 	"github.com/dynsandbox/dynsandbox/scenarios"
@@ -72,6 +75,22 @@ func (s *session) runScenarios(ctx context.Context, chosen []*scenarios.Scenario
 	return report, nil
 }
 
+// inFolder names the files of an error as the user would, who named one outside the workspace.
+func inFolder(dir string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return &fs.PathError{Op: path.Op, Path: filepath.Join(dir, path.Path), Err: path.Err}
+	}
+	if invalid := fault.AsInvalids(err); invalid != nil {
+		invalid = slices.Clone(invalid)
+		for i := range invalid {
+			invalid[i].File = filepath.Join(dir, invalid[i].File)
+		}
+		return invalid
+	}
+	return err
+}
+
 // chooseScenarios returns the workspace's scenarios of those names, or files, or all when none is named.
 func chooseScenarios(workspace string, names []string) ([]*scenarios.Scenario, error) {
 	var own []*scenarios.Scenario
@@ -86,7 +105,7 @@ func chooseScenarios(workspace string, names []string) ([]*scenarios.Scenario, e
 		if filepath.IsAbs(name) {
 			sc, err := scenarios.ParseFile(os.DirFS(filepath.Dir(name)), filepath.Base(name))
 			if err != nil {
-				return nil, err
+				return nil, inFolder(filepath.Dir(name), err)
 			}
 			out = append(out, sc)
 			continue

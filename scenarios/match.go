@@ -189,7 +189,7 @@ func show(v any) string {
 func clip(s string) string { return strconv.Quote(clipped(s)) }
 
 func clipped(s string) string {
-	const limit = 200 // characters
+	const limit = 1000 // characters: an error that the platform answers is shown whole
 	if r := []rune(s); len(r) > limit {
 		return string(r[:limit]) + fmt.Sprintf("... (%d characters)", len(r))
 	}

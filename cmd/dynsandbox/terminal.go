@@ -9,7 +9,9 @@ package main
 //     ends, and a long one a line every ten seconds, so that a log can be read.
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,6 +35,10 @@ func printJSON(w io.Writer, v any) error {
 
 // printError prints an error and what can be done about it.
 func printError(w io.Writer, err error) {
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(w, "interrupted")
+		return
+	}
 	fmt.Fprintf(w, "error: %v\n", err)
 	for _, h := range hints(err) {
 		fmt.Fprintf(w, "hint: %s\n", h)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -43,6 +44,14 @@ func flagError(c *cobra.Command, err error) error {
 		var valid []string
 		c.Flags().VisitAll(func(f *pflag.Flag) { valid = append(valid, "--"+f.Name) })
 		err = fmt.Errorf("%w%s", err, suggestion("--"+unknown.GetSpecifiedName(), valid))
+	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) && errors.Is(err, strconv.ErrSyntax) {
+		f := invalid.GetFlag()
+		err = fmt.Errorf("--%s %q: not a number", f.Name, invalid.GetValue())
+		if f.Value.Type() == "bool" {
+			err = fmt.Errorf("--%s %q: neither true nor false", f.Name, invalid.GetValue())
+		}
 	}
 	return usageError{err}
 }
