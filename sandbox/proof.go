@@ -67,12 +67,15 @@ func (r *reloader) onProbation(o *roll) {
 			continue // there was nothing before
 		}
 		r.mu.Lock()
-		begin := len(r.proofs) == 0
-		r.proofs[b.Service.Name] = p
+		begin := !r.following
+		if stands(b, p.before) { // gone back to
+			delete(r.proofs, b.Service.Name)
+		} else {
+			r.proofs[b.Service.Name], r.following = p, true
+		}
+		begin = begin && r.following
 		r.mu.Unlock()
-		if stands(b, p.before) {
-			r.endProof(b.Service.Name)
-		} else if begin {
+		if begin {
 			go r.followProofs(r.session.base)
 		}
 	}
@@ -99,13 +102,18 @@ func (r *reloader) followProofs(ctx context.Context) {
 				r.judge(ctx, p, e.Died)
 			}
 		}
-		return len(r.standing()) == 0 || r.session.reloader() != r
+		replaced := r.session.reloader() != r
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.following = len(r.proofs) > 0 && !replaced
+		return !r.following
 	})
 	if err != nil && ctx.Err() == nil {
 		r.session.log.Warn("services of Jobs aren't taken back when they don't start, until they are changed again", "error", err)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		clear(r.proofs)
+		r.following = false
 	}
 }
 

@@ -36,6 +36,8 @@ type reloader struct {
 	pending map[string]*change // services whose change isn't in the platform yet
 	refused map[string]string  // what isn't in the platform, and why: by service, or "launch files and charts"
 	proofs  map[string]*proof  // services of Jobs whose newest image nobody has seen run
+
+	following bool // somebody follows the proofs
 }
 
 // change is one of a service on its way into the platform.
