@@ -176,7 +176,7 @@ func TestNextServiceThatCrashesIsLeftOut(t *testing.T) {
 	sc := newSidecar(t)
 	port := ports(t, 2)
 	// The next service takes the call and is gone.
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", local(port+1))
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", rpc.Local(port+1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestNextServiceThatCrashesIsLeftOut(t *testing.T) {
 		ended <- s.Run(t.Context(), Place{Port: port, SidecarPort: sc.port, First: true, Queue: "Q"})
 	}()
 	<-sc.begun
-	conn, err := rpc.Dial(local(port))
+	conn, err := rpc.Dial(rpc.Local(port))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +289,7 @@ func TestServiceEndsWithItsPod(t *testing.T) {
 	go func() {
 		ended <- s.Run(ctx, Place{Port: port, SidecarPort: port + 1, First: true, Last: true, Queue: "Q"})
 	}()
-	conn, err := rpc.Dial(local(port))
+	conn, err := rpc.Dial(rpc.Local(port))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func newSidecar(t *testing.T) *sidecar {
 // serve begins a life of the sidecar, at the port of the one before.
 func (s *sidecar) serve(t *testing.T) {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", local(s.port))
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", rpc.Local(s.port))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func ports(t *testing.T, n int) int {
 		first := listener.Addr().(*net.TCPAddr).Port
 		listeners := []net.Listener{listener}
 		for port := first + 1; port < first+n; port++ {
-			if listener, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", local(port)); err != nil {
+			if listener, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", rpc.Local(port)); err != nil {
 				break
 			}
 			listeners = append(listeners, listener)
@@ -127,7 +127,7 @@ func start(t *testing.T, providers int, services ...Service) *running {
 	if begun.GetRoutingKey() != "Jsurf1" || int(begun.GetPort()) != port {
 		t.Errorf("sidecar was asked for %v, want queue Jsurf1 and port %d", begun, port)
 	}
-	conn, err := rpc.Dial(local(port))
+	conn, err := rpc.Dial(rpc.Local(port))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"time"
 
@@ -68,6 +67,3 @@ func (p Place) next() int {
 	}
 	return p.Port + 1
 }
-
-// local is the address of a port in this Pod.
-func local(port int) string { return net.JoinHostPort("localhost", strconv.Itoa(port)) }

@@ -43,14 +43,14 @@ type run struct {
 // Run takes the service's place in its chain and returns nil when it has handed on its message, when the sidecar
 // ends or stays away, or when ctx ends. It returns an error if the port is taken or the sidecar can't consume the Job's queue.
 func (s *Service) Run(ctx context.Context, place Place) error {
-	sidecar, err := rpc.Dial(local(place.SidecarPort))
+	sidecar, err := rpc.Dial(rpc.Local(place.SidecarPort))
 	if err != nil {
 		return err
 	}
 	defer sidecar.Close()
 	next := sidecar
 	if !place.Last {
-		if next, err = rpc.Dial(local(place.next())); err != nil {
+		if next, err = rpc.Dial(rpc.Local(place.next())); err != nil {
 			return err
 		}
 		defer next.Close()
@@ -64,7 +64,7 @@ func (s *Service) Run(ctx context.Context, place Place) error {
 
 	server, health := rpc.NewServer()
 	pb.RegisterMicroserviceServer(server, r)
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", local(place.Port))
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", rpc.Local(place.Port))
 	if err != nil {
 		return fmt.Errorf("serve %s: %w", s.Name, err)
 	}

@@ -2,6 +2,8 @@ package rpc
 
 import (
 	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
@@ -26,11 +28,15 @@ var reconnect = grpc.ConnectParams{
 	MinConnectTimeout: 2 * time.Second,
 }
 
+// Local is the address of a port in the Pod. It has no name in it: the kubelet writes /etc/hosts anew when it starts another
+// container of the Pod, and who asks for localhost just then is told that there is no such host.
+func Local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
 // Dial makes a client for HOST:PORT, in plain text: the other end is in the same Pod. It doesn't connect before the
 // first call. Calls wait for a server that doesn't listen yet, for as long as their context allows; those that must
 // not wait pass grpc.WaitForReady(false).
 func Dial(address string) (*grpc.ClientConn, error) {
-	// Passthrough leaves resolving to each attempt, which takes the first address of "localhost" that answers.
+	// Passthrough has no resolver that might find the address wanting and pause.
 	conn, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(),

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// SidecarAddress is where each Pod's sidecar listens.
-	SidecarAddress = "localhost:50051"
+	// SidecarPort is where each Pod's sidecar listens.
+	SidecarPort = 50051
 	// HTTPAddress is where each main container listens.
 	HTTPAddress = ":8080"
 	// drainTimeout is what is under way gets when the service is told to end. With handlerTimeout and stopTimeout it is

@@ -28,7 +28,7 @@ type sidecar struct {
 
 // DialSidecar makes a client for the Pod's sidecar. It doesn't wait for it: [Service.Run] does.
 func DialSidecar() (Sidecar, error) {
-	conn, err := rpc.Dial(SidecarAddress)
+	conn, err := rpc.Dial(rpc.Local(SidecarPort))
 	if err != nil {
 		return nil, fmt.Errorf("dial sidecar: %w", err)
 	}
