@@ -27,9 +27,10 @@ func (j *job) handOver(ctx context.Context, first *grpc.ClientConn, m *held, mes
 	}
 	// A service that is gone is not waited for: when it comes back it asks for everything anew.
 	_, err := pb.NewMicroserviceClient(first).SendData(ctx, message, grpc.WaitForReady(false))
-	switch status.Code(err) {
-	case codes.OK:
-	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded:
+	switch code := status.Code(err); {
+	case code == codes.OK:
+	case code == codes.Unavailable, code == codes.Canceled, code == codes.DeadlineExceeded, j.podIsEnding():
+		// In a Pod that ends a chain may fail for that alone.
 		slog.WarnContext(ctx, "message not taken by the chain", "correlation", m.correlation, "error", err)
 		j.putBack(ctx, m)
 	default:

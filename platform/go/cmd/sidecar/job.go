@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -35,6 +34,8 @@ type job struct {
 	// messages need not be safe for several at the same time.
 	turn sync.Mutex
 
+	temporary bool // there is such a part even if no chain has begun yet
+
 	mu       sync.Mutex
 	cancel   context.CancelFunc // of the present subscription's context; nil before the first
 	handing  *sync.WaitGroup    // the present subscription's goroutines
@@ -42,6 +43,7 @@ type job struct {
 	queue    string             // the Job's
 	consumer consumer           // nil while there is none
 	ending   bool               // nothing more is handed over
+	podEnds  bool               // and that because the Pod was told to end
 	answered string             // correlation id of the request whose answer is out, or about to be
 	held     []*held            // what was delivered and is not acknowledged
 }
@@ -55,7 +57,7 @@ func (s *server) InitRabbitForChain(ctx context.Context, in *pb.ChainRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	first, err := rpc.Dial(net.JoinHostPort("localhost", strconv.FormatUint(uint64(in.GetPort()), 10)))
+	first, err := rpc.Dial(rpc.Local(int(in.GetPort())))
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -164,6 +166,34 @@ func (j *job) isEnding() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.ending
+}
+
+func (j *job) podIsEnding() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.podEnds
+}
+
+// endWithPod is end for a Pod that was told to end: the next one answers what this one has not.
+func (j *job) endWithPod() {
+	j.mu.Lock()
+	j.podEnds = true
+	j.mu.Unlock()
+	j.end()
+}
+
+// errUnanswered makes the sidecar's end a failure. With all containers ended well the Kubernetes Job would count as done, and
+// make no further Pod.
+var errUnanswered = errors.New("the pod ends before its request was answered")
+
+// outcome is errUnanswered when another Pod has to answer.
+func (j *job) outcome() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.podEnds && (j.temporary || j.queue != "") && j.answered == "" {
+		return errUnanswered
+	}
+	return nil
 }
 
 // end stops the subscription at once. What was handed over goes on, and may be answered.

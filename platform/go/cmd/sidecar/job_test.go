@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -439,10 +440,36 @@ func TestPodThatEndsLeavesItsMessage(t *testing.T) {
 	broker.put(t, jobQueue, microserviceCommunication, data("C1", ""))
 	<-arrived
 	s.cancel()
-	if err := <-s.ended; err != nil {
-		t.Errorf("sidecar ended with %v", err)
+	if err := <-s.ended; !errors.Is(err, errUnanswered) {
+		t.Errorf("sidecar ended with %v, want that another pod has to answer", err)
 	}
 	if left := broker.ready(t, jobQueue); !slices.Equal(left, []string{"C1"}) {
 		t.Errorf("job queue has %q, want C1", left)
+	}
+}
+
+// A service whose Pod ends may still come to its end, and finds nobody to hand its message to.
+func TestPodThatEndsLeavesWhatItsChainCouldNotFinish(t *testing.T) {
+	t.Parallel()
+	broker := withQueues(t, jobQueue, agentQueue)
+	s := startSidecar(t, broker)
+	arrived := make(chan struct{})
+	f := startFirst(t, func(context.Context, *pb.MicroserviceCommunication) error {
+		close(arrived)
+		<-s.server.stopped
+		return status.Error(codes.Internal, "sql-query: the sidecar refused the message")
+	})
+	s.beginChain(t, f)
+	broker.put(t, jobQueue, microserviceCommunication, data("C1", ""))
+	<-arrived
+	s.cancel()
+	if err := <-s.ended; !errors.Is(err, errUnanswered) {
+		t.Errorf("sidecar ended with %v, want that another pod has to answer", err)
+	}
+	if left := broker.ready(t, jobQueue); !slices.Equal(left, []string{"C1"}) {
+		t.Errorf("job queue has %q, want C1", left)
+	}
+	if answers := broker.answers(t); len(answers) != 0 {
+		t.Errorf("answers %v, want none", answers)
 	}
 }

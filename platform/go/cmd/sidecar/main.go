@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -50,11 +51,12 @@ func run(ctx context.Context, port int) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	s := newServer(dialAMQP(brokerAddress, os.Getenv("AMQ_USER"), os.Getenv("AMQ_PASSWORD")))
+	s.job.temporary = os.Getenv("TEMPORARY_JOB") != ""
 	return s.serve(ctx, listener)
 }
 
 // serve answers calls until [server.stop] or ctx's end. It then stops consuming at once, lets pending sends finish,
-// and returns nil; what was consumed but not answered goes back to its queue.
+// and returns nil, or errUnanswered; what was consumed but not answered goes back to its queue.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	grpcServer, health := rpc.NewServer()
 	s.register(grpcServer)
@@ -67,6 +69,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	var err error
 	select {
 	case <-ctx.Done():
+		s.job.endWithPod()
 	case <-s.stopped:
 	case err = <-served:
 		err = fmt.Errorf("serve: %w", err)
@@ -79,5 +82,5 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	rpc.Stop(ctx, grpcServer, drain)
 	s.job.close()
 	s.link.close()
-	return err
+	return errors.Join(err, s.job.outcome())
 }
