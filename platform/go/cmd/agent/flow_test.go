@@ -78,6 +78,28 @@ func TestRequestsOfOneJobTakeTurns(t *testing.T) {
 	})
 }
 
+func TestManyRequestsOfOneJob(t *testing.T) {
+	t.Parallel()
+	p := newParty(t, "SURF", roleComputeProvider)
+	for n := range 12 {
+		replies := p.post(validBody)
+		id := sent[*pb.SqlDataRequest](p).GetRequestMetadata().GetCorrelationId()
+		for _, provider := range []string{"VU-in", "UVA-in"} {
+			p.arrives(t, id, provider, "", nil)
+			if got := sent[*pb.MicroserviceCommunication](p).GetRequestMetadata().GetDestinationQueue(); got != "ann-12345678surf1" {
+				t.Errorf("rows of request %d went to %s", n+1, got)
+			}
+		}
+		p.arrives(t, id, "SURF-in", "42", nil)
+		if got := <-replies; got != (reply{200, "42"}) {
+			t.Errorf("answer %d = %+v", n+1, got)
+		}
+	}
+	if jobs := p.cluster.names(); len(jobs) != 12 || jobs[11] != "ann-12345678surf12" {
+		t.Errorf("jobs = %v", jobs)
+	}
+}
+
 func TestTimeOutGivesTheJobANewQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -152,6 +152,8 @@ func TestAgentsAreToldAtTheSameTime(t *testing.T) {
 func TestComposeFailureIsAnswered(t *testing.T) {
 	t.Parallel()
 	denied := &pb.ValidationResponse{User: ann, InvalidDataproviders: []string{"RUG"}}
+	apart := validated(map[string]bool{"aggregate": true}, "UVA", "VU")
+	apart.ValidDataproviders["VU"].ComputeProviders = []string{"TNO"}
 	broken := sidecartest.New()
 	broken.OnCall = func(call sidecartest.Call) error {
 		if call.RPC == "SendCompositionRequest" {
@@ -175,6 +177,7 @@ func TestComposeFailureIsAnswered(t *testing.T) {
 			"third party offline", validated(map[string]bool{"aggregate": true}, "UVA"), sidecartest.New(), []string{"UVA"}, true,
 			[]string{"SURF"}, "compute provider not online: SURF",
 		},
+		{"no third party in common", apart, sidecartest.New(), []string{"UVA", "VU", "SURF", "TNO"}, true, nil, "no compute provider is allowed by all of UVA, VU"},
 		{"not sent", validated(nil, "UVA"), broken, []string{"UVA"}, true, nil, "no broker"},
 	}
 	for _, tt := range tests {
