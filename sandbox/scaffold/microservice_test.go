@@ -1,6 +1,7 @@
 package scaffold
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"os/exec"
@@ -114,6 +115,35 @@ func TestRemoveGivesBackTheBytes(t *testing.T) {
 			changes, err := RemoveMicroservice(w, c.service.Name, false)
 			leads(t, w, changes, err, before)
 		})
+	}
+}
+
+// The platform reads keys whatever their case, so a service is found, and taken out, under those too.
+func TestKeysOfAnyCase(t *testing.T) {
+	t.Parallel()
+	w := open(t, "compact.txtar")
+	for file, keys := range map[string][]string{
+		microservicesFile: {"allowedOutputs"}, requestTypesFile: {"requiredServices", "optionalServices"}, optionalFile: {"types"},
+	} {
+		content, err := os.ReadFile(filepath.Join(w.Dir, w.LaunchFiles, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			content = bytes.ReplaceAll(content, []byte(key), []byte(strings.ToUpper(key)))
+		}
+		write(t, w, w.LaunchFiles+"/"+file, content)
+	}
+	if _, err := AddMicroservice(w, Microservice{Name: "sql-graph"}); err == nil || !strings.Contains(err.Error(), `"sql-graph" is named here already`) {
+		t.Errorf("a name that is taken: %v", err)
+	}
+	before := snapshot(t, w.Dir)
+	for _, m := range []Microservice{{Name: "mask", After: []string{"sql-query"}}, {Name: "mask", After: []string{"sql-query"}, Option: "mask"}} {
+		if err := add(t, w, m).Apply(w.Dir); err != nil {
+			t.Fatal(err)
+		}
+		changes, err := RemoveMicroservice(w, "mask", false)
+		leads(t, w, changes, err, before)
 	}
 }
 

@@ -3,6 +3,7 @@ package scaffold
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // add registers a service at its place.
@@ -107,7 +108,8 @@ var (
 	ofArchetypes = []string{"archetypes", "allowedArchetypes", "invalidArchetypes"}
 )
 
-// find returns a list below v, in one of the members, that has a name, or an object that has it as a key.
+// find returns a list below v, in one of the members, that has a name, or an object that has it as a key. As with
+// [value.get], the case of the members' keys doesn't matter.
 func (f *jsonText) find(v *value, members []string, name string) *value {
 	for _, item := range v.items {
 		if found := f.find(item, members, name); found != nil {
@@ -118,10 +120,10 @@ func (f *jsonText) find(v *value, members []string, name string) *value {
 		if found := f.find(m.value, members, name); found != nil {
 			return found
 		}
-		if slices.Contains(members, m.key.text) && m.value.index(name) >= 0 {
+		if slices.ContainsFunc(members, func(key string) bool { return strings.EqualFold(key, m.key.text) }) && m.value.index(name) >= 0 {
 			return m.value
 		}
-		if m.key.text == "types" && slices.Equal(members, ofServices) {
+		if strings.EqualFold(m.key.text, "types") && slices.Equal(members, ofServices) {
 			for _, t := range m.value.members {
 				if t.value.index(name) >= 0 {
 					return t.value
