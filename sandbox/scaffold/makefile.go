@@ -12,9 +12,9 @@ var assignment = regexp.MustCompile(`(?m)^[A-Za-z_][A-Za-z0-9_.-]*[ \t]*(?::{0,3
 // word is one of a variable's value.
 var word = regexp.MustCompile(`[^\s\\]+`)
 
-// targets finds the variable of a Makefile that lists services: the one whose value has the most of those known. It returns
-// where its words stand, up to a comment.
-func targets(content string, known []string) []span {
+// targets finds the variable of a Makefile that lists services: the one whose value has the most of those known. With a name
+// it is one that has this too. It returns where its words stand, up to a comment.
+func targets(content string, known []string, name string) []span {
 	var best []span
 	most := 0
 	for _, at := range assignment.FindAllStringIndex(content, -1) {
@@ -33,14 +33,15 @@ func targets(content string, known []string) []span {
 		}
 		value, _, _ := strings.Cut(content[at[1]:end], "#")
 		var words []span
-		count := 0
+		count, named := 0, name == ""
 		for _, w := range word.FindAllStringIndex(value, -1) {
 			words = append(words, span{at[1] + w[0], at[1] + w[1]})
 			if slices.Contains(known, value[w[0]:w[1]]) {
 				count++
 			}
+			named = named || value[w[0]:w[1]] == name
 		}
-		if count > most {
+		if named && count > most {
 			best, most = words, count
 		}
 	}
@@ -49,7 +50,7 @@ func targets(content string, known []string) []span {
 
 // addTarget adds a service to the Makefile's list of them, and reports whether it has one.
 func addTarget(content, name string, known []string) (string, bool) {
-	words := targets(content, known)
+	words := targets(content, known, "")
 	if len(words) == 0 {
 		return content, false
 	}
@@ -57,9 +58,9 @@ func addTarget(content, name string, known []string) (string, bool) {
 	return content[:end] + " " + name + content[end:], true
 }
 
-// removeTarget takes a service out of the Makefile's list.
-func removeTarget(content, name string) string {
-	for _, w := range targets(content, []string{name}) {
+// removeTarget takes a service out of the Makefile's list, which is chosen as [addTarget] does.
+func removeTarget(content, name string, known []string) string {
+	for _, w := range targets(content, append(slices.Clone(known), name), name) {
 		if content[w.start:w.end] == name {
 			start := w.start
 			if start > 0 && content[start-1] == ' ' {

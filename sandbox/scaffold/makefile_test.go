@@ -17,8 +17,23 @@ func TestTargets(t *testing.T) {
 		if got != c.want || listed != (c.text != c.want) {
 			t.Errorf("%s: got %v\n%s", name, listed, got)
 		}
-		if back := removeTarget(got, "new"); back != c.text {
+		if back := removeTarget(got, "new", known); back != c.text {
 			t.Errorf("%s: after removing it\n%s", name, back)
+		}
+	}
+}
+
+// Of several lists that name a service, it goes out of the one that adding would have put it into.
+func TestRemoveTarget(t *testing.T) {
+	t.Parallel()
+	known := []string{"sql-query", "sql-algorithm", "new"} // as the launch files have it while it is there
+	for name, c := range map[string]struct{ text, want string }{
+		"two lists":     {"slow := new other\ntargets := sql-query sql-algorithm new\n", "slow := new other\ntargets := sql-query sql-algorithm\n"},
+		"only a lesser": {"slow := sql-query new\ntargets := sql-query sql-algorithm\n", "slow := sql-query\ntargets := sql-query sql-algorithm\n"},
+		"none":          {"targets := sql-query\n", "targets := sql-query\n"},
+	} {
+		if got := removeTarget(c.text, "new", known); got != c.want {
+			t.Errorf("%s: got\n%s", name, got)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dynsandbox/dynsandbox/fixtures"
 	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/internal/nearest"
 )
@@ -97,10 +98,7 @@ func AddMicroservice(w Workspace, m Microservice) (*Added, error) {
 		return nil, err
 	}
 	a := &Added{Changes: slices.Concat(folder, scenario, launch.changes())}
-	known := make([]string, 0, len(launch.set.Microservices))
-	for _, s := range launch.set.Microservices {
-		known = append(known, s.Name)
-	}
+	known := names(launch.set)
 	made, err := w.editMakefiles(m.Language, func(makefile string) string {
 		text, listed := addTarget(makefile, m.Name, known)
 		if !listed {
@@ -110,6 +108,15 @@ func AddMicroservice(w Workspace, m Microservice) (*Added, error) {
 	}, func(pyproject string) string { return addTestPath(pyproject, m.Name, known) })
 	a.Changes = append(a.Changes, made...).sorted()
 	return a, err
+}
+
+// names are those of the services that the launch files have.
+func names(set *fixtures.Set) []string {
+	known := make([]string, 0, len(set.Microservices))
+	for _, s := range set.Microservices {
+		known = append(known, s.Name)
+	}
+	return known
 }
 
 // dnsLabel is what Kubernetes takes as the name of a container (RFC 1123).

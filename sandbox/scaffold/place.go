@@ -27,15 +27,13 @@ type place struct {
 // directly there: it has the outputs of those before it, or is an output of all that lead to those after it.
 func findPlace(set *fixtures.Set, m Microservice) (place, error) {
 	services := map[string]fixtures.Microservice{}
-	var names []string
 	for _, s := range set.Microservices {
 		services[s.Name] = s
-		names = append(names, s.Name)
 	}
 	for flag, given := range map[string][]string{"--after": m.After, "--before": m.Before} {
 		for _, name := range given {
 			if _, known := services[name]; !known {
-				return place{}, wrong(nearest.Hint(name, names), "%s: no service %q in %s", flag, name, microservicesFile)
+				return place{}, wrong(nearest.Hint(name, names(set)), "%s: no service %q in %s", flag, name, microservicesFile)
 			}
 		}
 	}

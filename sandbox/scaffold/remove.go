@@ -63,7 +63,7 @@ func RemoveMicroservice(w Workspace, name string, force bool) (Changes, error) {
 	if _, err := launch.check(w, ""); err != nil {
 		return nil, fmt.Errorf("without %s the launch files would have errors: %w", name, err)
 	}
-	made, err := w.editMakefiles(language, func(makefile string) string { return removeTarget(makefile, name) },
+	made, err := w.editMakefiles(language, func(makefile string) string { return removeTarget(makefile, name, names(launch.set)) },
 		func(pyproject string) string { return removeTestPath(pyproject, name) })
 	return slices.Concat(gone, launch.changes(), made).sorted(), err
 }
@@ -96,12 +96,8 @@ func (w Workspace) removeFiles(name string, files []string, written Changes, for
 
 // folderOf finds a service that a launch file names.
 func (w Workspace) folderOf(name string, set *fixtures.Set) (dir, language string, err error) {
-	var names []string
-	for _, s := range set.Microservices {
-		names = append(names, s.Name)
-	}
-	if !slices.Contains(names, name) {
-		return "", "", wrong(nearest.Hint(name, names), "no service %q in %s", name, microservicesFile)
+	if known := names(set); !slices.Contains(known, name) {
+		return "", "", wrong(nearest.Hint(name, known), "no service %q in %s", name, microservicesFile)
 	}
 	for _, language := range Languages {
 		dir := path.Join(parent(language, 2), name)
