@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
@@ -73,7 +74,7 @@ func (r *ScaffoldReport) Passed() bool {
 // platform and its scenario was run. What goes wrong there leaves the files as they were written: a report comes with the
 // error then, and its Files say so.
 func AddMicroservice(ctx context.Context, st State, here string, m scaffold.Microservice, opts ScaffoldOptions) (*ScaffoldReport, error) {
-	w, err := scaffoldWorkspace(st, here, opts.Workspace)
+	w, notes, err := scaffoldWorkspace(st, here, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -81,13 +82,13 @@ func AddMicroservice(ctx context.Context, st State, here string, m scaffold.Micr
 	if err != nil {
 		return nil, err
 	}
-	r := &ScaffoldReport{Name: m.Name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: added.Notes}
+	r := &ScaffoldReport{Name: m.Name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: append(notes, added.Notes...)}
 	return r, r.carryOut(ctx, st, added.Changes, m.Name, m.Name)
 }
 
 // AddArchetype writes a new archetype into a workspace, as [AddMicroservice] does a service.
 func AddArchetype(ctx context.Context, st State, here string, a scaffold.Archetype, opts ScaffoldOptions) (*ScaffoldReport, error) {
-	w, err := scaffoldWorkspace(st, here, opts.Workspace)
+	w, notes, err := scaffoldWorkspace(st, here, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func AddArchetype(ctx context.Context, st State, here string, a scaffold.Archety
 	if err != nil {
 		return nil, err
 	}
-	r := &ScaffoldReport{Name: a.Name, Workspace: w.Dir, DryRun: opts.DryRun}
+	r := &ScaffoldReport{Name: a.Name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: notes}
 	return r, r.carryOut(ctx, st, changes, "", a.Name)
 }
 
@@ -110,7 +111,7 @@ func RemoveArchetype(ctx context.Context, st State, here, name string, opts Scaf
 }
 
 func unscaffold(ctx context.Context, st State, here, name string, opts ScaffoldOptions, workOut func(scaffold.Workspace, string, bool) (scaffold.Changes, error)) (*ScaffoldReport, error) {
-	w, err := scaffoldWorkspace(st, here, opts.Workspace)
+	w, notes, err := scaffoldWorkspace(st, here, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func unscaffold(ctx context.Context, st State, here, name string, opts ScaffoldO
 	if err != nil {
 		return nil, err
 	}
-	r := &ScaffoldReport{Name: name, Workspace: w.Dir, DryRun: opts.DryRun}
+	r := &ScaffoldReport{Name: name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: notes}
 	return r, r.carryOut(ctx, st, changes, "", "")
 }
 
@@ -184,28 +185,40 @@ func sameFolder(a, b string) bool {
 	return real(a) == real(b)
 }
 
-// scaffoldWorkspace finds the workspace to change, and which agents it has.
-func scaffoldWorkspace(st State, here, dir string) (scaffold.Workspace, error) {
+// scaffoldWorkspace finds the workspace to change, and which agents it has. What an earlier command left half-done there is
+// taken back first.
+func scaffoldWorkspace(st State, here string, opts ScaffoldOptions) (w scaffold.Workspace, notes []string, err error) {
+	dir := opts.Workspace
 	if dir == "" {
 		if record, err := st.Read(); err == nil {
 			dir = record.Workspace
 		} else if dir, err = FindWorkspace(here); err != nil {
-			return scaffold.Workspace{}, err
+			return w, nil, err
 		}
 	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return scaffold.Workspace{}, err
+	if dir, err = filepath.Abs(dir); err != nil {
+		return w, nil, err
 	}
 	if err := checkWorkspace(dir); err != nil {
-		return scaffold.Workspace{}, err
+		return w, nil, err
 	}
-	w := scaffold.Workspace{Dir: dir, LaunchFiles: launchFilesDir, Scenarios: scenariosDir}
+	if opts.DryRun {
+		err = scaffold.Pending(dir)
+	} else {
+		var files []string
+		if files, err = scaffold.Recover(dir); len(files) > 0 {
+			notes = append(notes, "an earlier command was killed while it changed the workspace; taken back: "+strings.Join(files, ", "))
+		}
+	}
+	if err != nil {
+		return w, nil, err
+	}
+	w = scaffold.Workspace{Dir: dir, LaunchFiles: launchFilesDir, Scenarios: scenariosDir}
 	// Broken charts are `up`'s to complain about.
 	if rendered, err := cluster.RenderWorkspace(dir, nil); err == nil {
 		for _, a := range agents(rendered.Objects) {
 			w.Agents = append(w.Agents, a.Name)
 		}
 	}
-	return w, nil
+	return w, notes, nil
 }

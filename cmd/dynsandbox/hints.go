@@ -15,6 +15,7 @@ import (
 func hints(err error) []string {
 	var lacks *sandbox.LacksError
 	var edited *scaffold.EditedError
+	var pending *scaffold.PendingError
 	switch {
 	case errors.Is(err, sandbox.ErrNoSession), errors.Is(err, sandbox.ErrNoSandbox), errors.Is(err, sandbox.ErrNotReady):
 		return []string{"dynsandbox up brings the sandbox up, or back"}
@@ -37,6 +38,8 @@ func hints(err error) []string {
 		}
 	case errors.As(err, &edited):
 		return []string{"--dry-run shows what would go; --force removes it all the same"}
+	case errors.As(err, &pending):
+		return []string{"the same command without --dry-run takes it back first"}
 	case errors.Is(err, sandbox.ErrStopped):
 		return []string{"dynsandbox up goes on from there"}
 	case errors.Is(err, cluster.ErrNoMounts):

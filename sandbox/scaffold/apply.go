@@ -10,18 +10,25 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/gofrs/flock"
 )
 
 // Apply makes all of the changes, or none: what fails half-way is taken back. A file that isn't as it was when the changes
-// were thought out is refused.
+// were thought out is refused. What a killed process leaves half-done, [Recover] takes back.
 func (cs Changes) Apply(root string) (err error) {
 	// What is new comes first, so that whoever reads an edited file finds what it refers to; what goes, goes last.
 	order := slices.Clone(cs)
 	rank := map[string]int{"created": 0, "changed": 1, "removed": 2}
 	slices.SortStableFunc(order, func(a, b Change) int { return cmp.Compare(rank[a.Kind()], rank[b.Kind()]) })
-	stage, err := os.MkdirTemp(root, ".dynsandbox-") // hidden: nobody watches it, and renames from there are at once
+	stage, err := os.MkdirTemp(root, stagePrefix) // hidden: nobody watches it, and renames from there are at once
 	if err != nil {
 		return fmt.Errorf("write to the workspace: %w", err)
+	}
+	lock := flock.New(filepath.Join(stage, lockName))
+	defer lock.Close()
+	if err := lock.Lock(); err != nil {
+		return errors.Join(err, os.RemoveAll(stage))
 	}
 	t := transaction{root: root, stage: stage}
 	defer func() {
@@ -38,10 +45,16 @@ func (cs Changes) Apply(root string) (err error) {
 			return err
 		}
 	}
+	if err := t.begin(order); err != nil {
+		return err
+	}
 	for i, c := range order {
 		if err := t.make(i, c); err != nil {
 			return err
 		}
+	}
+	if err := os.Remove(t.journal()); err != nil { // from here on they are made
+		return err
 	}
 	t.tidy(order)
 	return nil
@@ -62,6 +75,20 @@ func (t *transaction) target(c Change) (string, error) {
 }
 
 func (t *transaction) staged(i int) string { return filepath.Join(t.stage, strconv.Itoa(i)) }
+
+func (t *transaction) journal() string { return filepath.Join(t.stage, journalFile) }
+
+// begin notes what is going to be made. The note is there at once, or not at all.
+func (t *transaction) begin(order Changes) error {
+	text, err := journalOf(order)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(t.journal()+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(t.journal()+".new", t.journal())
+}
 
 // prepare writes the new content beside, and checks that the file is the one that was read.
 func (t *transaction) prepare(i int, c Change) error {
