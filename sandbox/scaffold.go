@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,7 +85,7 @@ func AddMicroservice(ctx context.Context, st State, here string, m scaffold.Micr
 		return nil, err
 	}
 	r := &ScaffoldReport{Name: m.Name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: append(notes, added.Notes...)}
-	return r, r.carryOut(ctx, st, added.Changes, m.Name, m.Name)
+	return r, r.carryOut(ctx, st, added.Changes, m.Name, added.Scenario)
 }
 
 // AddArchetype writes a new archetype into a workspace, as [AddMicroservice] does a service.
@@ -100,6 +102,20 @@ func AddArchetype(ctx context.Context, st State, here string, a scaffold.Archety
 	return r, r.carryOut(ctx, st, changes, "", a.Name)
 }
 
+// AddAgent writes a new party into a workspace, as [AddMicroservice] does a service.
+func AddAgent(ctx context.Context, st State, here string, a scaffold.Agent, opts ScaffoldOptions) (*ScaffoldReport, error) {
+	w, notes, err := scaffoldWorkspace(st, here, opts)
+	if err != nil {
+		return nil, err
+	}
+	added, err := scaffold.AddAgent(w, a)
+	if err != nil {
+		return nil, err
+	}
+	r := &ScaffoldReport{Name: a.Name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: append(notes, added.Notes...)}
+	return r, r.carryOut(ctx, st, added.Changes, "", added.Scenario)
+}
+
 // RemoveMicroservice undoes [AddMicroservice].
 func RemoveMicroservice(ctx context.Context, st State, here, name string, opts ScaffoldOptions) (*ScaffoldReport, error) {
 	return unscaffold(ctx, st, here, name, opts, scaffold.RemoveMicroservice)
@@ -108,6 +124,11 @@ func RemoveMicroservice(ctx context.Context, st State, here, name string, opts S
 // RemoveArchetype undoes [AddArchetype].
 func RemoveArchetype(ctx context.Context, st State, here, name string, opts ScaffoldOptions) (*ScaffoldReport, error) {
 	return unscaffold(ctx, st, here, name, opts, scaffold.RemoveArchetype)
+}
+
+// RemoveAgent undoes [AddAgent].
+func RemoveAgent(ctx context.Context, st State, here, name string, opts ScaffoldOptions) (*ScaffoldReport, error) {
+	return unscaffold(ctx, st, here, name, opts, scaffold.RemoveAgent)
 }
 
 func unscaffold(ctx context.Context, st State, here, name string, opts ScaffoldOptions, workOut func(scaffold.Workspace, string, bool) (scaffold.Changes, error)) (*ScaffoldReport, error) {
@@ -213,12 +234,27 @@ func scaffoldWorkspace(st State, here string, opts ScaffoldOptions) (w scaffold.
 	if err != nil {
 		return w, nil, err
 	}
-	w = scaffold.Workspace{Dir: dir, LaunchFiles: launchFilesDir, Scenarios: scenariosDir}
+	w = scaffold.Workspace{Dir: dir, LaunchFiles: launchFilesDir, Scenarios: scenariosDir, Render: renderAgents}
 	// Broken charts are `up`'s to complain about.
-	if rendered, err := cluster.RenderWorkspace(dir, nil); err == nil {
-		for _, a := range agents(rendered.Objects) {
-			w.Agents = append(w.Agents, a.Name)
-		}
+	if d, err := renderAgents(dir); err == nil {
+		w.Agents = slices.Sorted(maps.Keys(d.Agents))
 	}
 	return w, notes, nil
+}
+
+func renderAgents(dir string) (d scaffold.Deployment, err error) {
+	rendered, err := cluster.RenderWorkspace(dir, nil)
+	if err != nil {
+		return d, err
+	}
+	d.Agents = map[string]string{}
+	for _, a := range agents(rendered.Objects) {
+		d.Agents[a.Name] = a.Namespace
+	}
+	for _, o := range rendered.Objects {
+		if o.GetKind() == "Namespace" {
+			d.Namespaces = append(d.Namespaces, o.GetName())
+		}
+	}
+	return d, nil
 }

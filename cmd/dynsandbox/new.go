@@ -20,10 +20,11 @@ func newNew(g *global) *cobra.Command {
 edited at the one place that changes. Where a sandbox runs, what was added is live when the command returns.`,
 		Example: `  dynsandbox new microservice double-check --after sql-query
   dynsandbox new microservice double-check --rm
-  dynsandbox new archetype shared --compute-provider other`,
+  dynsandbox new archetype shared --compute-provider other
+  dynsandbox new agent HVA`,
 	}
 	group(c)
-	c.AddCommand(newMicroservice(g), newArchetype(g))
+	c.AddCommand(newMicroservice(g), newArchetype(g), newAgent(g))
 	return c
 }
 
@@ -87,6 +88,34 @@ sandbox runs the workspace, it waits until that is in the platform, and runs the
 			return sandbox.AddArchetype(ctx, st, here, a, opts)
 		},
 		remove: sandbox.RemoveArchetype,
+	})
+	return c
+}
+
+func newAgent(g *global) *cobra.Command {
+	var a scaffold.Agent
+	c := &cobra.Command{
+		Use:   "agent NAME",
+		Short: "Write a new party with data of its own, or take it out again",
+		Long: `agent writes a new party, on the terms of one that is there (--like): its agent into the charts, in the way in which
+they have the others; its agreement, by which the same users may ask for the same; the first rows of the other's tables, as
+its own; and a scenario that asks it alone. Where the sandbox runs the workspace, it waits until the agent is in the
+platform, and runs the scenario.
+
+--rm takes all of it out again, unless files were worked on since: then only with --force.`,
+		Example: `  dynsandbox new agent HVA
+  dynsandbox new agent RUG --like VU --rows 1000 --dry-run
+  dynsandbox new agent HVA --rm`,
+	}
+	f := c.Flags()
+	f.StringVar(&a.Like, "like", "", "the `AGENT` that it is made like (default: the first that anybody may ask for something)")
+	f.IntVar(&a.Rows, "rows", 100, "how many of that one's rows it begins with, of each table")
+	g.newPart(c, []string{"like", "rows"}, part{
+		add: func(ctx context.Context, st sandbox.State, here, name string, opts sandbox.ScaffoldOptions) (*sandbox.ScaffoldReport, error) {
+			a.Name = name
+			return sandbox.AddAgent(ctx, st, here, a, opts)
+		},
+		remove: sandbox.RemoveAgent,
 	})
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -16,7 +17,7 @@ const newLimit = 10 * time.Second
 func files(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, dir := range []string{"configuration", "scenarios", "python", "go/cmd", "go/Makefile"} {
+	for _, dir := range []string{"charts", "configuration", "scenarios", "python", "go/cmd", "go/Makefile"} {
 		err := filepath.WalkDir(filepath.Join(workspace, dir), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
@@ -43,11 +44,12 @@ func TestNewIsLive(t *testing.T) {
 		{"microservice", "mask", []string{"--lang", "go", "--before", "sql-algorithm", "--optional", "mask"}},
 		{"archetype", "apart", nil},
 		{"archetype", "shared", []string{"--compute-provider", "other"}},
+		{"agent", "HVA", nil},
 	} {
 		name := part.name
 		t.Run(name, func(t *testing.T) {
 			t.Cleanup(func() { // where the test fails before it does so itself
-				if _, err := os.Stat(filepath.Join(workspace, "scenarios", name+".yaml")); err == nil {
+				if _, err := os.Stat(filepath.Join(workspace, "scenarios", strings.ToLower(name)+".yaml")); err == nil {
 					if _, err := dynsandbox(context.Background(), "new", part.kind, name, "--rm"); err != nil {
 						t.Error(err)
 					}

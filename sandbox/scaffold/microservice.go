@@ -22,6 +22,9 @@ type Workspace struct {
 	LaunchFiles string   // the folder with them, relative to Dir
 	Scenarios   string   // the folder with them, relative to Dir
 	Agents      []string // the names of those that the charts deploy; nil when that isn't known
+
+	// Render tells what the charts of a folder that is laid out like the workspace amount to; nil: they aren't looked at.
+	Render func(dir string) (Deployment, error)
 }
 
 // Microservice is what is asked for. Only the name is indispensable.
@@ -53,10 +56,11 @@ func wrong(suggestion, format string, args ...any) error {
 	return &ChoiceError{fmt.Sprintf(format, args...), suggestion}
 }
 
-// Added is what adding a service takes.
+// Added is what adding a service or an agent takes.
 type Added struct {
 	Changes
-	Notes []string // what was left as it is, and why
+	Notes    []string // what was left as it is, and why
+	Scenario string   // the name of the one that runs it
 }
 
 // AddMicroservice works out what a new service changes in a workspace. Errors in files of the workspace are
@@ -97,7 +101,7 @@ func AddMicroservice(w Workspace, m Microservice) (*Added, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Added{Changes: slices.Concat(folder, scenario, launch.changes())}
+	a := &Added{Changes: slices.Concat(folder, scenario, launch.changes()), Scenario: m.Name}
 	known := names(launch.set)
 	made, err := w.editMakefiles(m.Language, func(makefile string) string {
 		text, listed := addTarget(makefile, m.Name, known)

@@ -40,10 +40,10 @@ request:
     options: { {{- if .Option}}{{yaml .Option}}: true{{end -}} }
     requestMetadata: {}
 expect:
-{{- if .Seen}}
+{{- if .Column}}
   responses:
-    # The column that the service adds: only rows that came through it have one.
-    - table: {contains: [{ {{- yaml .Name}}: seen}]}
+    # {{.Why}}
+    - table: {contains: [{ {{- yaml .Column}}: {{yaml .Value}}}]}
 {{- else}}
   count: {{.Count}} # none may be empty
 {{- end}}
@@ -57,8 +57,10 @@ func (w Workspace) scenario(set *fixtures.Set, name, requestType, option string)
 	}
 	kind := set.RequestTypes[slices.IndexFunc(set.RequestTypes, func(r fixtures.RequestType) bool { return r.Name == requestType })]
 	who.Name, who.RequestType, who.Option = name, requestType, option
-	who.Seen = who.Query != "" && slices.Contains(kind.RequiredServices, reader) && slices.Contains(kind.RequiredServices, answer) &&
-		passes(set, reader, name) && passes(set, name, answer)
+	if who.Query != "" && slices.Contains(kind.RequiredServices, reader) && slices.Contains(kind.RequiredServices, answer) &&
+		passes(set, reader, name) && passes(set, name, answer) {
+		who.Column, who.Value, who.Why = name, "seen", "The column that the service adds: only rows that came through it have one."
+	}
 	who.About, who.Count = "one request whose chain has "+name+" in it", 1
 	return w.fillScenario(who)
 }
@@ -79,7 +81,7 @@ type requester struct {
 	RequestType, Option       string
 	ID, User, Provider, Query string
 	Second                    string // data provider
-	Seen                      bool   // a service marks the rows
+	Column, Value, Why        string // of a cell that tells that the answer is the right one; none: any answer will do
 	Count                     int    // of responses
 }
 

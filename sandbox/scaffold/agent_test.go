@@ -1,0 +1,217 @@
+package scaffold
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/internal/fault"
+	"github.com/dynsandbox/dynsandbox/scenarios"
+)
+
+// render reads what the charts amount to in the simplest way: who is told to be which steward.
+func render(dir string) (Deployment, error) {
+	rendered, err := cluster.RenderWorkspace(dir, nil)
+	if err != nil {
+		return Deployment{}, err
+	}
+	d := Deployment{Agents: map[string]string{}}
+	for _, o := range rendered.Objects {
+		switch o.GetKind() {
+		case "Namespace":
+			d.Namespaces = append(d.Namespaces, o.GetName())
+		case "Deployment":
+			if text, err := o.MarshalJSON(); err != nil {
+				return d, err
+			} else if _, name, ok := strings.Cut(string(text), `"DATA_STEWARD_NAME","value":"`); ok {
+				name, _, _ = strings.Cut(name, `"`)
+				d.Agents[name] = o.GetNamespace()
+			}
+		}
+	}
+	return d, nil
+}
+
+// withCharts is compact.txtar with the charts of an archive.
+func withCharts(t *testing.T, archive string) Workspace {
+	t.Helper()
+	w := open(t, "compact.txtar")
+	more := open(t, archive)
+	if err := os.CopyFS(w.Dir, os.DirFS(more.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	w.Render = render
+	d, err := render(w.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Agents = sortedKeys(d.Agents)
+	return w
+}
+
+// tables end their lines as two of DYNAMOS's own do.
+var tables = map[string]string{
+	"python/sql-query/Persons_NORTH.csv": "Party;Id\r\r\nNORTH;1\r\r\nNORTH;2\r\r\n",
+	"python/sql-query/Jobs_NORTH.csv":    "Id;Party\r1;NORTH\r2;NORTH\r",
+}
+
+var agentCases = map[string]struct {
+	workspace string
+	agent     Agent
+}{
+	"agent-values":    {"agents-values.txtar", Agent{Name: "East-2", Rows: 2}},
+	"agent-templates": {"agents-templates.txtar", Agent{Name: "EAST", Like: "NORTH", Rows: 1}},
+}
+
+// The whole diff, which git takes, and the way back.
+func TestAgentDiff(t *testing.T) {
+	t.Parallel()
+	for name, c := range agentCases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, other := withCharts(t, c.workspace), withCharts(t, c.workspace)
+			before := snapshot(t, w.Dir)
+			added, err := AddAgent(w, c.agent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			diff, err := added.Diff()
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, w.Dir, before)
+			golden(t, name+".diff", diff)
+
+			git := exec.Command("git", "apply", "-")
+			git.Dir = other.Dir
+			git.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(other.Dir))
+			git.Stdin = strings.NewReader(diff)
+			if out, err := git.CombinedOutput(); err != nil {
+				t.Fatalf("git apply: %v\n%s", err, out)
+			}
+			if err := added.Apply(w.Dir); err != nil {
+				t.Fatal(err)
+			}
+			same(t, w.Dir, snapshot(t, other.Dir))
+
+			parsed, err := scenarios.ParseDir(os.DirFS(w.Dir), w.Scenarios)
+			if err != nil || !slices.ContainsFunc(parsed, func(s *scenarios.Scenario) bool { return s.Name == added.Scenario }) {
+				t.Errorf("its scenario: %v, %v", parsed, err)
+			}
+			w.Agents = append(w.Agents, c.agent.Name)
+			if _, err := AddAgent(w, c.agent); fault.AsInvalids(err) == nil {
+				t.Errorf("adding it twice: %v", err)
+			}
+			changes, err := RemoveAgent(w, c.agent.Name, false)
+			leads(t, w, changes, err, before)
+		})
+	}
+}
+
+// Tables get their first rows, however their lines end, and cells with the name of the one get that of the other.
+func TestAgentData(t *testing.T) {
+	t.Parallel()
+	w := withCharts(t, "agents-templates.txtar")
+	for name, text := range tables {
+		write(t, w, name, []byte(text))
+	}
+	for rows, want := range []map[string]string{
+		{"python/sql-query/Jobs_EAST.csv": "Id;Party\r", "python/sql-query/Persons_EAST.csv": "Party;Id\r\r\n"},
+		{"python/sql-query/Jobs_EAST.csv": "Id;Party\r1;EAST\r", "python/sql-query/Persons_EAST.csv": "Party;Id\r\r\nEAST;1\r\r\n"},
+	} {
+		added, err := AddAgent(w, Agent{Name: "EAST", Rows: rows})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, c := range added.Changes {
+			if strings.HasSuffix(c.Path, ".csv") {
+				got[c.Path] = string(c.After)
+			}
+		}
+		for file, text := range want {
+			if got[file] != text {
+				t.Errorf("%d rows: %s is %q, want %q", rows, file, got[file], text)
+			}
+		}
+	}
+	write(t, w, "python/sql-query/Jobs_EAST.csv", []byte("Id;Party\rmine;EAST\r"))
+	own, err := AddAgent(w, Agent{Name: "EAST"})
+	if err != nil || len(own.Notes) != 1 || slices.ContainsFunc(own.Changes, func(c Change) bool { return strings.Contains(c.Path, "Jobs_EAST") }) {
+		t.Errorf("a table that is there already: %v, %v", own, err)
+	}
+	if err := os.Remove(filepath.Join(w.Dir, "python/sql-query/Jobs_EAST.csv")); err != nil {
+		t.Fatal(err)
+	}
+	all, err := AddAgent(w, Agent{Name: "EAST", Rows: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := snapshot(t, w.Dir)
+	if err := all.Apply(w.Dir); err != nil {
+		t.Fatal(err)
+	}
+	write(t, w, "python/sql-query/Jobs_EAST.csv", []byte("Id;Party\rmine;EAST\r"))
+	if _, err := RemoveAgent(w, "EAST", false); err == nil || !strings.HasSuffix(err.Error(), ": python/sql-query/Jobs_EAST.csv") {
+		t.Errorf("removing data that was worked on: %v", err)
+	}
+	changes, err := RemoveAgent(w, "EAST", true)
+	leads(t, w, changes, err, before)
+}
+
+func TestAgentRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		agent Agent
+		says  string
+	}{
+		{Agent{Name: "no_rth"}, `(for example "no-rth")`},
+		{Agent{Name: "1st"}, "begin with a letter"},
+		{Agent{Name: strings.Repeat("a", 64)}, "at most 63"},
+		{Agent{Name: "North"}, `configuration/etcd_launch_files/agreements.json:3:13: there is an agreement of "NORTH" already`},
+		{Agent{Name: "SOUTH"}, `the charts have an agent "SOUTH" already`},
+		{Agent{Name: "core"}, `charts/namespaces/values.yaml:1:14: the charts have "core" already (choose another name)`},
+		{Agent{Name: "kube-system"}, "a namespace of Kubernetes' own"},
+		{Agent{Name: "Two-Means"}, `has a scenario "two-means" already`},
+		{Agent{Name: "EAST", Like: "NORHT"}, `(did you mean "NORTH"?)`},
+		{Agent{Name: "EAST", Rows: -1}, "--rows: -1"},
+	} {
+		_, err := AddAgent(withCharts(t, "agents-values.txtar"), c.agent)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("got %v, want %q", err, c.says)
+		}
+		if choice := (*ChoiceError)(nil); fault.AsInvalids(err) == nil && !errors.As(err, &choice) {
+			t.Errorf("%v is neither a fault of a file nor of what was asked for", err)
+		}
+	}
+	for _, c := range []struct{ name, says string }{{"NORHT", `did you mean "NORTH"?`}, {"NORTH", "has been worked on since it was made"}} {
+		if _, err := RemoveAgent(withCharts(t, "agents-values.txtar"), c.name, false); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("removing %s: %v", c.name, err)
+		}
+	}
+}
+
+// Charts that are written in a third way are left as they are.
+func TestAgentOfOtherCharts(t *testing.T) {
+	t.Parallel()
+	for file, says := range map[string]string{
+		"charts/agents/values.yaml":     "leads to an agent EAST",
+		"charts/namespaces/values.yaml": `leads to a namespace "east"`,
+	} {
+		w := withCharts(t, "agents-values.txtar")
+		text, err := os.ReadFile(filepath.Join(w.Dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		hidden := strings.NewReplacer("name: NORTH ", "name: \"NO\\x52TH\" ", "core, north,", "core, \"no\\x72th\",").Replace(string(text))
+		write(t, w, file, []byte(hidden))
+		if _, err := AddAgent(w, Agent{Name: "EAST"}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: got %v, want %q", file, err, says)
+		}
+	}
+}
