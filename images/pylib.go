@@ -24,7 +24,7 @@ type library struct {
 // machine needs no Python, and once for each state of the library's sources. Generated protobuf modules that lie
 // beside the library are used as they are; where there are none, they are generated in the same build.
 func (b *PythonBuilder) library(ctx context.Context, from sources) (library, error) {
-	folder, err := b.libraryFolder()
+	folder, err := PythonLibrary(b.Workspace)
 	if err != nil || folder == "" {
 		return library{}, err
 	}
@@ -97,9 +97,9 @@ func (b *PythonBuilder) makeLibrary(ctx context.Context, build contextTree, out,
 	return b.buildLibrary(ctx, dir, out, hash, pip)
 }
 
-// libraryFolder finds the workspace's library: the folder in python/ that is a package to install.
-func (b *PythonBuilder) libraryFolder() (string, error) {
-	python := filepath.Join(b.Workspace, "python")
+// PythonLibrary finds a workspace's library: the folder in python/ that is a package to install. "": it has none.
+func PythonLibrary(workspace string) (folder string, err error) {
+	python := filepath.Join(workspace, "python")
 	names, err := subfolders(python)
 	if err != nil {
 		return "", err

@@ -209,18 +209,8 @@ func sameFolder(a, b string) bool {
 // scaffoldWorkspace finds the workspace to change, and which agents it has. What an earlier command left half-done there is
 // taken back first.
 func scaffoldWorkspace(st State, here string, opts ScaffoldOptions) (w scaffold.Workspace, notes []string, err error) {
-	dir := opts.Workspace
-	if dir == "" {
-		if record, err := st.Read(); err == nil {
-			dir = record.Workspace
-		} else if dir, err = FindWorkspace(here); err != nil {
-			return w, nil, err
-		}
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return w, nil, err
-	}
-	if err := checkWorkspace(dir); err != nil {
+	dir, err := chooseWorkspace(st, here, opts.Workspace)
+	if err != nil {
 		return w, nil, err
 	}
 	if opts.DryRun {

@@ -39,6 +39,23 @@ func FindWorkspace(dir string) (string, error) {
 	}
 }
 
+// chooseWorkspace returns the workspace (absolute path) that a command works on which needs no sandbox: the one named, else
+// the sandbox's, else the one that the folder here lies in.
+func chooseWorkspace(st State, here, named string) (dir string, err error) {
+	dir = named
+	if dir == "" {
+		if record, err := st.Read(); err == nil {
+			dir = record.Workspace
+		} else if dir, err = FindWorkspace(here); err != nil {
+			return "", err
+		}
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
+	}
+	return dir, checkWorkspace(dir)
+}
+
 // checkWorkspace returns an error that says what a folder lacks to be a workspace.
 func checkWorkspace(dir string) error {
 	for _, sub := range []string{chartsDir, launchFilesDir, "go/cmd"} {

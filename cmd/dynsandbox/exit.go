@@ -6,6 +6,7 @@ import (
 
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 	"github.com/dynsandbox/dynsandbox/sandbox"
+	"github.com/dynsandbox/dynsandbox/sandbox/pyenv"
 	"github.com/dynsandbox/dynsandbox/sandbox/scaffold"
 )
 
@@ -32,6 +33,7 @@ func exitCode(err error) int {
 	var usage usageError
 	var code codeError
 	var choice *scaffold.ChoiceError
+	var service *pyenv.ServiceError
 	switch {
 	case err == nil:
 		return exitOK
@@ -39,7 +41,7 @@ func exitCode(err error) int {
 		return code.code
 	case errors.Is(err, context.Canceled), errors.Is(err, sandbox.ErrStopped):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &choice), fault.AsInvalids(err) != nil:
+	case errors.As(err, &usage), errors.As(err, &choice), errors.As(err, &service), fault.AsInvalids(err) != nil:
 		return exitUsage
 	case errors.Is(err, sandbox.ErrNoSandbox), errors.Is(err, sandbox.ErrNoSession), errors.Is(err, sandbox.ErrNotReady):
 		return exitNoSandbox

@@ -7,6 +7,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/sandbox"
+	"github.com/dynsandbox/dynsandbox/sandbox/pyenv"
 	"github.com/dynsandbox/dynsandbox/sandbox/scaffold"
 )
 
@@ -40,6 +41,8 @@ func hints(err error) []string {
 		return []string{"--dry-run shows what would go; --force removes it all the same"}
 	case errors.As(err, &pending):
 		return []string{"the same command without --dry-run takes it back first"}
+	case errors.Is(err, pyenv.ErrNoVenv):
+		return []string{"Debian and Ubuntu have that in a package of its own: apt-get install python3-venv", "or take another interpreter: --python INTERPRETER"}
 	case errors.Is(err, sandbox.ErrStopped):
 		return []string{"dynsandbox up goes on from there"}
 	case errors.Is(err, cluster.ErrNoMounts):

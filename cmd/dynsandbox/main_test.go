@@ -83,6 +83,7 @@ func emptyEngine(t *testing.T) string {
 	mux := http.NewServeMux()
 	for path, answer := range map[string]string{
 		"/_ping":                     "OK",
+		"GET /v1.51/version":         `{"Version": "28.5.2"}`,
 		"GET /v1.51/containers/json": "[]",
 		"GET /v1.51/networks":        "[]",
 		"GET /v1.51/volumes":         `{"Volumes": []}`,

@@ -1,0 +1,113 @@
+package pyenv
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// requirement is a package that a file asks for, and where.
+type requirement struct {
+	name   string // in lower case, with hyphens
+	bounds bounds
+	text   string // as it stands there
+	place
+}
+
+// place is where something stands in a file of the workspace.
+type place struct {
+	file         string
+	line, column int
+}
+
+var (
+	named    = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*([^;#@]*?)\s*(;.*)?$`)
+	included = regexp.MustCompile(`^(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)`)
+	loose    = regexp.MustCompile(`[-_.]+`)
+)
+
+// canonical is how a package's name is compared.
+func canonical(name string) string { return strings.ToLower(loose.ReplaceAllString(name, "-")) }
+
+// parseRequirement reads one; ok is false for what is none (a URL, an option), and for one that holds on some systems only.
+func parseRequirement(text string, at place) (r requirement, ok bool) {
+	m := named.FindStringSubmatch(strings.TrimSpace(text))
+	if m == nil || m[3] != "" {
+		return r, false
+	}
+	bs, ok := parseBounds(m[2])
+	return requirement{canonical(m[1]), bs, strings.TrimSpace(text), at}, ok
+}
+
+// readRequirements reads a file of requirements and those that it includes. One that isn't there has none.
+func readRequirements(workspace, file string, seen map[string]bool) ([]requirement, error) {
+	if seen[file] {
+		return nil, nil
+	}
+	seen[file] = true
+	content, err := os.ReadFile(filepath.Join(workspace, filepath.FromSlash(file)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var rs []requirement
+	for i, line := range strings.Split(strings.TrimPrefix(string(content), "\ufeff"), "\n") {
+		text := strings.TrimSpace(remark.ReplaceAllString(line, ""))
+		if m := included.FindStringSubmatch(text); m != nil {
+			more, err := readRequirements(workspace, path.Join(path.Dir(file), m[1]), seen)
+			if err != nil {
+				return nil, err
+			}
+			rs = append(rs, more...)
+			continue
+		}
+		column := len([]rune(line)) - len([]rune(strings.TrimLeft(line, " \t"))) + 1
+		if r, ok := parseRequirement(strings.TrimRight(text, " \\"), place{file, i + 1, column}); ok && text != "" {
+			rs = append(rs, r)
+		}
+	}
+	return rs, nil
+}
+
+var (
+	remark = regexp.MustCompile(`(^|\s)#.*$`)
+	quoted = regexp.MustCompile(`"([^"\n]*)"|'([^'\n]*)'`)
+)
+
+// readPackage reads what a package to install asks for: of its setup.py, setup.cfg or pyproject.toml whatever stands between
+// quotes, and of setup.cfg whole lines, and has the shape of a requirement with a version.
+func readPackage(workspace, folder string) ([]requirement, error) {
+	var rs []requirement
+	for _, name := range []string{"pyproject.toml", "setup.py", "setup.cfg"} {
+		file := path.Join(folder, name)
+		content, err := os.ReadFile(filepath.Join(workspace, filepath.FromSlash(file)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i, line := range strings.Split(string(content), "\n") {
+			line = remark.ReplaceAllString(line, "")
+			texts := quoted.FindAllStringIndex(line, -1)
+			if name == "setup.cfg" {
+				texts = [][]int{{len(line) - len(strings.TrimLeft(line, " \t")), len(line)}}
+			}
+			for _, at := range texts {
+				text := strings.Trim(line[at[0]:at[1]], `"' `)
+				r, ok := parseRequirement(text, place{file, i + 1, utf8.RuneCountInString(line[:at[0]]) + 1})
+				if ok && len(r.bounds) > 0 {
+					rs = append(rs, r)
+				}
+			}
+		}
+	}
+	return rs, nil
+}
