@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/dynsandbox/dynsandbox/sandbox/pyenv"
@@ -34,8 +35,8 @@ func (r *VenvReport) WriteText(w io.Writer) error {
 		if r.Library != "" {
 			fmt.Fprintf(w, "  %s, from where it lies\n", r.Library)
 		}
-		for _, file := range r.Requirements {
-			fmt.Fprintf(w, "  %s\n", file)
+		for _, each := range slices.Concat(r.Requirements, r.Packages) {
+			fmt.Fprintf(w, "  %s\n", each)
 		}
 	default:
 		fmt.Fprintf(w, "made %s, with Python %s, in %.0f s\n", r.Dir, r.Python, r.Seconds)

@@ -16,7 +16,7 @@ func newVenv(g *global) *cobra.Command {
 		Short: "Make a virtual environment in which a Python service runs and is tested",
 		Long: `venv makes a virtual environment with the workspace's Python library, the versions that this needs, and what the
 service's requirements.txt asks for: python/SERVICE/.venv, or without a name python/.venv for all services. What
-python/requirements-dev.txt asks for comes along, so that tests run. The library is used from where it lies.
+python/requirements-dev.txt asks for comes along, so that tests run, or else pytest. The library is used from where it lies.
 
 Where nothing of that has changed it does nothing. One that was made here of something else is made anew; into one that
 you made the packages are installed.`,

@@ -32,6 +32,7 @@ type Environment struct {
 	Service      string   `json:"service,omitempty"`     // "": all of them
 	Library      string   `json:"library,omitempty"`     // its folder, relative to the workspace
 	Requirements []string `json:"requirements"`          // files, relative to the workspace
+	Packages     []string `json:"packages,omitempty"`    // beside those
 	Generated    string   `json:"generated,omitempty"`   // folder of generated modules, relative to the workspace
 	Protos       string   `json:"protoFiles,omitempty"`  // what they are generated from, where there are none
 	Python       string   `json:"python"`                // version of the interpreter
@@ -86,7 +87,11 @@ func Plan(ctx context.Context, workspace, service, interpreter string) (*Environ
 	for _, name := range of {
 		e.require(path.Join("python", name, "requirements.txt"))
 	}
-	e.require("python/requirements-dev.txt") // what the tests need
+	if tests := "python/requirements-dev.txt"; exists(e.in(tests)) {
+		e.require(tests)
+	} else {
+		e.Packages = []string{"pytest"}
+	}
 	if err := e.findLibrary(); err != nil {
 		return nil, err
 	}
@@ -181,7 +186,7 @@ func stderrOf(err error) []byte {
 // they lie.
 func (e *Environment) content() (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, "1", e.Dir, e.Python, e.Library, e.Generated)
+	fmt.Fprintln(h, "1", e.Dir, e.Python, e.Library, e.Generated, e.Packages)
 	files := slices.Clone(e.Requirements)
 	if e.Library != "" {
 		files = append(files, e.Library+"/setup.py", e.Library+"/setup.cfg", e.Library+"/pyproject.toml")

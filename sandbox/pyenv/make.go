@@ -78,7 +78,7 @@ func (e *Environment) install(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	argv := []string{"install"}
+	argv := append([]string{"install"}, e.Packages...)
 	wheel := ""
 	if e.Library != "" {
 		if wheel, err = e.libraryWheel(ctx, scratch); err != nil {

@@ -222,7 +222,7 @@ func TestMakeGenerates(t *testing.T) {
 	e := plan(t, w, "svc", interpreter, Missing)
 	makeIt(t, e)
 	last := calls()
-	if install := last[len(last)-3]; !strings.HasSuffix(install, ".whl grpcio-tools") {
+	if install := last[len(last)-3]; !strings.HasSuffix(install, ".whl grpcio-tools") || !strings.Contains(install, " pytest ") {
 		t.Errorf("pip was called so: %s", install)
 	}
 	if generate := last[len(last)-2]; !strings.HasSuffix(generate, "/proto-files/a.proto "+w+"/proto-files/b.proto") {

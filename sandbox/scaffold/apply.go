@@ -197,5 +197,5 @@ func (t *transaction) tidy(order []Change) {
 
 // isToolFolder tells what running and testing a service leaves beside its sources.
 func isToolFolder(e fs.DirEntry) bool {
-	return e.IsDir() && slices.Contains([]string{"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}, e.Name())
+	return e.IsDir() && slices.Contains([]string{".venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}, e.Name())
 }

@@ -106,9 +106,11 @@ func TestRemoveGivesBackTheBytes(t *testing.T) {
 			if _, err := AddMicroservice(w, c.service); err == nil {
 				t.Error("it can be added twice")
 			}
-			cache := filepath.Join(w.Dir, "python", c.service.Name, "tests", "__pycache__") // as its test leaves
-			if c.service.Language == "" {
-				if err := os.MkdirAll(cache, 0o755); err != nil {
+			if c.service.Language == "" { // as its test and its environment leave
+				for _, tool := range []string{"tests/__pycache__/x", ".venv/lib/x"} {
+					write(t, w, "python/"+c.service.Name+"/"+tool, nil)
+				}
+				if err := os.Symlink("lib", filepath.Join(w.Dir, "python", c.service.Name, ".venv", "lib64")); err != nil {
 					t.Fatal(err)
 				}
 			}
