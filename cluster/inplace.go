@@ -3,13 +3,17 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
@@ -25,71 +29,119 @@ import (
 // it does. It returns when all of them run, the Pods are ready and the Services that select them lead to them.
 //
 // A container restarts only when the reference of its image changes, whatever its content. The workload's template stays
-// as it is. When a container ends badly, and failFast is set, the error is a *[Died] with the end of its log; when ctx's
-// deadline passes it is a *fault.Timeout. The Pods have the new images then.
+// as it is. A Pod that somebody replaces meanwhile is followed by its successor. When a container ends badly, and failFast is
+// set, the error is a *[Died] with the end of its log; when ctx's deadline passes it is a *fault.Timeout. The Pods have the
+// new images then.
 func (c *Client) SwapImages(ctx context.Context, workload Object, images map[string]string, failFast bool) error {
-	pods, err := c.Clientset.CoreV1().Pods(namespaceOf(workload)).List(ctx, metav1.ListOptions{LabelSelector: selectorOf(workload)})
-	if err != nil {
-		return fmt.Errorf("list the Pods of %s: %w", workload.ID(), err)
-	}
-	var g errgroup.Group
-	for _, p := range pods.Items {
-		if p.DeletionTimestamp != nil || metav1.GetControllerOf(&p) == nil || metav1.GetControllerOf(&p).Kind == "Job" {
-			continue
+	for {
+		pods, err := c.Clientset.CoreV1().Pods(namespaceOf(workload)).List(ctx, metav1.ListOptions{LabelSelector: selectorOf(workload)})
+		if err != nil {
+			return fmt.Errorf("list the Pods of %s: %w", workload.ID(), err)
 		}
-		g.Go(func() error { return c.swap(ctx, &p, images, failFast) })
+		var leaving atomic.Bool
+		var g errgroup.Group
+		for _, p := range pods.Items {
+			if metav1.GetControllerOf(&p) == nil || metav1.GetControllerOf(&p).Kind == "Job" {
+				continue
+			}
+			g.Go(func() error {
+				replaced, err := c.swap(ctx, &p, images, failFast)
+				if replaced {
+					leaving.Store(true)
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return fmt.Errorf("restart %s in place: %w", workload.ID(), err)
+		}
+		if !leaving.Load() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return &fault.Timeout{WaitedFor: "the Pods that come in place of those of " + workload.ID(), LastSeen: "Pods that are being deleted"}
+		case <-time.After(200 * time.Millisecond): // while its Pods go, a workload may have none to watch
+		}
 	}
-	if err := g.Wait(); err != nil {
-		return fmt.Errorf("restart %s in place: %w", workload.ID(), err)
-	}
-	return nil
 }
 
-func (c *Client) swap(ctx context.Context, p *corev1.Pod, images map[string]string, failFast bool) error {
+// steadyFor is how long containers must run before they count as started when nothing else tells: longer than the kubelet
+// takes to notice that one has ended, which it looks for every second.
+const steadyFor = 2500 * time.Millisecond
+
+// swap gives one Pod other images, and reports whether it is being deleted.
+func (c *Client) swap(ctx context.Context, p *corev1.Pod, images map[string]string, failFast bool) (replaced bool, err error) {
+	if p.DeletionTimestamp != nil {
+		return true, nil
+	}
 	patch, before, err := imagePatch(p, images)
 	if err != nil || patch == nil {
-		return err
+		return false, err
 	}
 	began := time.Now()
 	pods := c.Clientset.CoreV1().Pods(p.Namespace)
-	patched, err := pods.Patch(ctx, p.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
-	if err != nil {
-		return fmt.Errorf("patch Pod %s: %w", p.Name, err)
+	last, err := pods.Patch(ctx, p.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+	if apierrors.IsNotFound(err) {
+		return true, nil
 	}
-	last := patched
+	if err != nil {
+		return false, fmt.Errorf("patch Pod %s: %w", p.Name, err)
+	}
 	changes := &cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (w watch.Interface, err error) {
 			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", p.Name).String()
 			return pods.Watch(ctx, o)
 		},
 	}
-	_, err = watchtools.Until(ctx, patched.ResourceVersion, changes, func(e watch.Event) (bool, error) {
-		now, ok := e.Object.(*corev1.Pod)
-		if !ok {
-			return false, fmt.Errorf("watch Pod %s: unexpected %T", p.Name, e.Object)
-		}
-		last = now
-		if now.DeletionTimestamp != nil {
-			return true, nil // it is being replaced: its successor runs what the template names
-		}
-		for _, s := range now.Status.ContainerStatuses {
-			if failFast && died(s, before, began) {
-				return false, &Died{Container: s.Name, ExitCode: s.LastTerminationState.Terminated.ExitCode, Tail: c.logOf(ctx, now, s.Name, true)}
+	gone := false
+	follow := func(ctx context.Context, until func() bool) error {
+		_, err := watchtools.Until(ctx, last.ResourceVersion, changes, func(e watch.Event) (bool, error) {
+			now, ok := e.Object.(*corev1.Pod)
+			if !ok {
+				return false, fmt.Errorf("watch Pod %s: unexpected %T", p.Name, e.Object)
 			}
+			last = now
+			if gone = e.Type == watch.Deleted || now.DeletionTimestamp != nil; gone {
+				return true, nil
+			}
+			for _, s := range now.Status.ContainerStatuses {
+				if failFast && died(s, before, began) {
+					return false, &Died{Container: s.Name, ExitCode: s.LastTerminationState.Terminated.ExitCode, Tail: c.logOf(ctx, now, s.Name, true)}
+				}
+			}
+			return until(), nil
+		})
+		return err
+	}
+	err = follow(ctx, func() bool { return swapped(last, before) && isReady(last) })
+	if err == nil && !gone && failFast && !probed(p, before) {
+		steady, cancel := context.WithTimeout(ctx, steadyFor)
+		defer cancel()
+		if err = follow(steady, func() bool { return false }); err != nil && steady.Err() != nil && ctx.Err() == nil && !errors.As(err, new(*Died)) {
+			err = nil
 		}
-		return swapped(now, before) && isReady(now), nil
-	})
+	}
 	if err != nil && ctx.Err() != nil {
 		seen := podProblem(last)
 		if tail := c.failedLog(context.WithoutCancel(ctx), last); tail != "" {
 			seen += "\n" + tail
 		}
-		return &fault.Timeout{WaitedFor: "Pod " + p.Name + " to be ready again", LastSeen: strings.TrimSpace(seen), After: time.Since(began)}
+		return false, &fault.Timeout{WaitedFor: "Pod " + p.Name + " to be ready again", LastSeen: strings.TrimSpace(seen), After: time.Since(began)}
 	}
-	if err != nil || last.DeletionTimestamp != nil {
-		return err
+	if err != nil || gone {
+		return gone, err
 	}
-	return c.waitLed(ctx, last)
+	return false, c.waitLed(ctx, last)
+}
+
+// probed reports whether one of the containers that are replaced says itself when it is ready: a sidecar's main container
+// speaks for both.
+func probed(p *corev1.Pod, before map[string]replaced) bool {
+	return slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool {
+		_, ours := before[c.Name]
+		return ours && c.ReadinessProbe != nil
+	})
 }
 
 // Died is the error of a container that ended badly after it was given another image.

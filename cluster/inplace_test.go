@@ -1,13 +1,16 @@
 package cluster
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
 )
 
 func podOf(statuses ...corev1.ContainerStatus) *corev1.Pod {
@@ -113,5 +116,95 @@ func TestWaitLed(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// oldPod is a Pod of the workload uva with a container that runs its old image.
+func oldPod(name string) *corev1.Pod {
+	yes := true
+	p := podOf(corev1.ContainerStatus{Name: "main", ContainerID: "old", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}})
+	p.ObjectMeta = metav1.ObjectMeta{Namespace: "uva", Name: name, ResourceVersion: "1", Labels: map[string]string{"app": "uva"},
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "uva-1", Controller: &yes}}}
+	return p
+}
+
+// kubelet restarts the container of a Pod when its image changes, and does what comes then.
+func kubelet(t *testing.T, set *fake.Clientset, pod *corev1.Pod, then func(*corev1.Pod)) {
+	set.PrependReactor("patch", "pods", func(k8stesting.Action) (bool, runtime.Object, error) {
+		p := pod.DeepCopy()
+		p.Spec.Containers[0].Image = "a/agent:2"
+		go func() {
+			p.Status.ContainerStatuses[0].ContainerID = "new"
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+			for i := 0; t.Context().Err() == nil; i++ { // again and again, as the watch may begin late
+				if i == 5 && then != nil {
+					then(p)
+				}
+				if _, err := set.CoreV1().Pods("uva").Update(t.Context(), p.DeepCopy(), metav1.UpdateOptions{}); err != nil {
+					return // the test is over
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}()
+		return true, pod, nil
+	})
+}
+
+// A container that nothing probes must stay for a while.
+func TestSwapImages(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		probe *corev1.Probe
+		ends  bool
+		died  bool
+	}{
+		"it runs on":             {},
+		"it ends a moment later": {ends: true, died: true},
+		"it says that it is ready, which is enough": {probe: &corev1.Probe{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pod := oldPod("a")
+			pod.Spec.Containers[0].ReadinessProbe = tc.probe
+			set := fake.NewClientset(pod)
+			kubelet(t, set, pod, func(p *corev1.Pod) {
+				if tc.ends {
+					p.Status.ContainerStatuses[0].ContainerID = "newer"
+					p.Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ContainerID: "new", ExitCode: 2, StartedAt: metav1.Now()}
+				}
+			})
+			err := (&Client{Clientset: set}).SwapImages(t.Context(), waitObject("Deployment"), map[string]string{"main": "a/agent:2"}, true)
+			if died := errors.As(err, new(*Died)); died != tc.died || !died && err != nil {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// A Pod that is being deleted leaves its images to its successor.
+func TestSwapImagesOfASuccessor(t *testing.T) {
+	t.Parallel()
+	leaving, next := oldPod("a"), oldPod("b")
+	leaving.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	leaving.Finalizers = []string{"test/stays"}
+	set := fake.NewClientset(leaving)
+	kubelet(t, set, next, nil)
+	done := make(chan error, 1)
+	go func() {
+		done <- (&Client{Clientset: set}).SwapImages(t.Context(), waitObject("Deployment"), map[string]string{"main": "a/agent:2"}, true)
+	}()
+	select {
+	case err := <-done:
+		t.Fatalf("it returned while its Pod went: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	if err := errors.Join(set.Tracker().Add(next), set.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), "uva", "a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if got, err := set.CoreV1().Pods("uva").Get(t.Context(), "b", metav1.GetOptions{}); err != nil || got.Spec.Containers[0].Image != "a/agent:2" {
+		t.Errorf("the successor runs %v, %v", got.Spec.Containers, err)
 	}
 }
