@@ -44,9 +44,7 @@ func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Rec
 			o.begin(rec)
 		}
 	})
-	if err := r.keepProven(ctx, rolls); err != nil {
-		r.session.log.Warn("services of Jobs aren't taken back when they don't start", "error", err)
-	}
+	kept := r.keepProven(ctx, rolls)
 	failures := make([]*failure, len(rolls))
 	var g errgroup.Group
 	for i, o := range rolls {
@@ -66,7 +64,9 @@ func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Rec
 			r.done(b.Service.Name, since, "mounted; "+o.said(b.Service))
 		}
 		r.remember(o.done)
-		r.onProbation(o)
+		if kept {
+			r.onProbation([]*roll{o})
+		}
 		mounted = append(mounted, o.built...)
 	}
 	r.follow(ctx, nodes, mounted)
@@ -125,7 +125,7 @@ func (o *roll) mount() *failure {
 		if err == nil && d.Path != o.r.bring.mounts[i].Path {
 			err = errElsewhere
 		}
-		if err == nil && o.r.proofOf(name) == nil { // else what is kept is the last good version
+		if err == nil && o.r.proofs.of(name) == nil { // else what is kept is the last good version
 			err = m.keep(name)
 		}
 		if err == nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
@@ -12,8 +14,10 @@ import (
 )
 
 // A service of Jobs is in the platform when the nodes have it, and nobody has seen it run: that takes a request. Until one of
-// its containers has ended well, what was there before is kept; when one ends badly, that comes back, and the change is
-// refused with the container's log, as a change of a long-running service is that doesn't start.
+// its Pods has ended well, what was there before is kept; when its container ends badly before any other, that comes back,
+// and the change is refused with the container's log, as a change of a long-running service is that doesn't start.
+//
+// What has to prove itself is known to the session alone: after its end, and after a bring-up, what is there stands.
 
 // provenTag ends the tags under which nodes keep what was there before.
 const provenTag = "proven"
@@ -22,136 +26,198 @@ const provenTag = "proven"
 type proof struct {
 	built  images.Built
 	id     string           // what its containers show
+	mount  bool             // what they run isn't in the image
 	before map[string]Image // the proven image, by normalised reference
-	since  time.Time        // with the mount on, containers that were started later run it; else zero
+	since  time.Time        // containers that were started before don't count
+}
+
+// proofs are the services of Jobs that have to prove themselves, by name.
+type proofs struct {
+	mu   sync.Mutex
+	open map[string]*proof
+	stop context.CancelFunc // of who follows them; nil while nobody does
+}
+
+func (ps *proofs) of(service string) *proof {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.open[service]
+}
+
+func (ps *proofs) all() map[string]*proof {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return maps.Clone(ps.open)
+}
+
+// end ends the probation of a service. What was kept for it goes with the next reload. With none left nobody follows them.
+func (ps *proofs) end(service string) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	delete(ps.open, service)
+	if len(ps.open) == 0 {
+		ps.stopFollowing()
+	}
+}
+
+// endAll ends them all.
+func (ps *proofs) endAll() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.open = nil
+	ps.stopFollowing()
+}
+
+func (ps *proofs) stopFollowing() {
+	if ps.stop != nil {
+		ps.stop()
+		ps.stop = nil
+	}
 }
 
 // keepProven has the nodes keep what rolls without workloads replace. One that replaces what wasn't proven either keeps
-// what was before that.
-func (r *reloader) keepProven(ctx context.Context, rolls []*roll) error {
+// what was before that. It reports whether what they bring can be taken back.
+func (r *reloader) keepProven(ctx context.Context, rolls []*roll) bool {
 	names := map[string]string{}
 	for _, o := range rolls {
 		for ref, s := range o.changed {
-			if _, had := o.before.Images[ref]; len(o.workloads) == 0 && had && r.proofOf(s.Name) == nil {
+			if _, had := o.before.Images[ref]; len(o.workloads) == 0 && had && r.proofs.of(s.Name) == nil {
 				names[as(ref, provenTag)] = ref
 			}
 		}
 	}
 	if len(names) == 0 {
+		return true
+	}
+	err := r.session.nodes().Retag(ctx, names)
+	if err != nil {
+		r.session.log.Warn("services of Jobs aren't taken back when they don't start", "error", err)
+	}
+	return err == nil
+}
+
+// onProbation follows what rolls without workloads have brought until it is proven.
+func (r *reloader) onProbation(rolls []*roll) {
+	for _, o := range rolls {
+		if len(o.workloads) > 0 {
+			continue
+		}
+		for _, b := range o.built {
+			if p := r.newProof(o.before, b); p != nil {
+				r.followJobs(p)
+			} else {
+				r.proofs.end(b.Service.Name)
+			}
+		}
+	}
+}
+
+// newProof returns nil for what need not prove itself: there was nothing before it, or just that.
+func (r *reloader) newProof(record Record, b images.Built) *proof {
+	p := &proof{built: b, mount: r.bring.record.Mount, before: map[string]Image{}, since: time.Now()}
+	if was := r.proofs.of(b.Service.Name); was != nil {
+		p.before = was.before
+	} else {
+		for _, ref := range b.Service.Refs {
+			if img, ok := record.Images[images.Normalised(ref)]; ok {
+				p.before[images.Normalised(ref)] = img
+			}
+		}
+	}
+	id, err := b.Image.ConfigName()
+	if err != nil || len(p.before) < len(b.Service.Refs) || stands(b, p.before) {
 		return nil
 	}
-	return r.session.nodes().Retag(ctx, names)
+	p.id = id.String()
+	return p
 }
 
-// onProbation follows what a roll without workloads has brought until it is proven.
-func (r *reloader) onProbation(o *roll) {
-	if len(o.workloads) > 0 {
+// followJobs looks at the Pods of Jobs for as long as a service has to prove itself.
+func (r *reloader) followJobs(p *proof) {
+	ps := &r.proofs
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.open == nil {
+		ps.open = map[string]*proof{}
+	}
+	ps.open[p.built.Service.Name] = p
+	if ps.stop != nil {
 		return
 	}
-	for _, b := range o.built {
-		id, err := b.Image.ConfigName()
-		p := &proof{built: b, id: id.String(), before: map[string]Image{}}
-		if r.bring.record.Mount {
-			p.since = time.Now()
-		}
-		if was := r.proofOf(b.Service.Name); was != nil {
-			p.before = was.before
-		} else {
-			for _, ref := range b.Service.Refs {
-				if img, ok := o.before.Images[images.Normalised(ref)]; ok {
-					p.before[images.Normalised(ref)] = img
-				}
+	ctx, stop := context.WithCancel(r.session.base)
+	ps.stop = stop
+	client := r.bring.client
+	go func() {
+		defer stop()
+		err := client.FollowJobs(ctx, func(pod cluster.JobPod) (enough bool) {
+			for _, p := range ps.all() {
+				r.judge(ctx, p, pod)
 			}
+			return ctx.Err() != nil
+		})
+		if err != nil && ctx.Err() == nil {
+			r.session.log.Warn("services of Jobs aren't taken back when they don't start, until they are changed again", "error", err)
+			ps.endAll()
 		}
-		if err != nil || len(p.before) < len(b.Service.Refs) {
-			continue // there was nothing before
-		}
-		r.mu.Lock()
-		begin := !r.following
-		if stands(b, p.before) { // gone back to
-			delete(r.proofs, b.Service.Name)
-		} else {
-			r.proofs[b.Service.Name], r.following = p, true
-		}
-		begin = begin && r.following
-		r.mu.Unlock()
-		if begin {
-			go r.followProofs(r.session.base)
-		}
-	}
-}
-
-func (r *reloader) proofOf(service string) *proof {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.proofs[service]
-}
-
-// endProof ends the probation of a service. What was kept for it goes with the next reload.
-func (r *reloader) endProof(service string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.proofs, service)
-}
-
-// followProofs looks at the containers of Jobs for as long as a service has to prove itself.
-func (r *reloader) followProofs(ctx context.Context) {
-	err := r.bring.client.FollowJobs(ctx, func(e cluster.Ended) (enough bool) {
-		for _, p := range r.standing() {
-			if p.ran(e) {
-				r.judge(ctx, p, e.Died)
-			}
-		}
-		replaced := r.session.reloader() != r
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.following = len(r.proofs) > 0 && !replaced
-		return !r.following
-	})
-	if err != nil && ctx.Err() == nil {
-		r.session.log.Warn("services of Jobs aren't taken back when they don't start, until they are changed again", "error", err)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		clear(r.proofs)
-		r.following = false
-	}
-}
-
-// standing returns the services that have to prove themselves.
-func (r *reloader) standing() map[string]*proof {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return maps.Clone(r.proofs)
+	}()
 }
 
 // ran reports whether a container ran what has to prove itself.
 func (p *proof) ran(e cluster.Ended) bool {
 	for ref := range p.before {
-		if normalised(e.Image) == ref {
-			return strings.HasSuffix(e.ImageID, p.id) || !p.since.IsZero() && e.Started.After(p.since)
+		if normalised(e.Image) != ref {
+			continue
 		}
+		if p.mount {
+			return e.Started.After(p.since)
+		}
+		return strings.HasSuffix(e.ImageID, p.id) && !e.Started.Before(p.since.Truncate(time.Second))
 	}
 	return false
 }
 
-// judge ends the probation of a service, one way or the other, unless it was changed again meanwhile.
-func (r *reloader) judge(ctx context.Context, p *proof, died *cluster.Died) {
+// judge ends the probation of a service, one way or the other, if a Pod tells which and it wasn't changed again meanwhile.
+func (r *reloader) judge(ctx context.Context, p *proof, pod cluster.JobPod) {
+	guilty := pod.FirstFailed()
+	i := slices.IndexFunc(guilty, p.ran)
+	if i < 0 && !(pod.Succeeded && slices.ContainsFunc(pod.Ended, p.ran)) {
+		return
+	}
+	died := &cluster.Died{}
+	if i >= 0 { // now, as whoever made the Job may delete it
+		died.Container, died.ExitCode, died.Tail = guilty[i].Container, guilty[i].ExitCode, guilty[i].Log(ctx)
+	}
 	r.session.work.Lock()
 	defer r.session.work.Unlock()
 	service := p.built.Service.Name
-	if r.session.reloader() != r || r.proofOf(service) != p || ctx.Err() != nil {
+	if ctx.Err() != nil || r.proofs.of(service) != p {
 		return
 	}
-	r.endProof(service)
-	if died == nil {
+	if i < 0 {
+		r.proofs.end(service)
 		return
 	}
-	err := fmt.Errorf("it ended badly in the first request that ran it, and what was there before is back: %w", died)
-	if back := r.bringBack(ctx, p); back != nil {
-		err = fmt.Errorf("it ended badly in the first request that ran it: %w\nand it runs on, as what was there before can't be brought back: %w", died, back)
+	// Not with the context of the following, which ends with the last proof.
+	err := fmt.Errorf("it ended badly in a request, and what was there before is back: %w", died)
+	if back := r.bringBack(r.session.base, p); back != nil {
+		err = fmt.Errorf("it ended badly in a request: %w\nand it runs on, as what was there before can't be brought back: %w", died, back)
 	}
+	r.refuseDied(p.built, err)
+	r.proofs.end(service)
+}
+
+// refuseDied refuses a service that was in the platform. A later change of it that was refused too stays so.
+func (r *reloader) refuseDied(b images.Built, err error) {
+	service := b.Service.Name
 	r.mu.Lock()
-	r.pending[service] = &change{crashed: digestOf(p.built)}
+	c := r.pending[service]
+	if c == nil {
+		c = &change{}
+		r.pending[service] = c
+	} else if later := r.refused[service]; later != "" {
+		err = fmt.Errorf("%s\nand what is in the platform: %w", later, err)
+	}
+	c.crashed = digestOf(b)
 	r.mu.Unlock()
 	r.refuse(err, service)
 }

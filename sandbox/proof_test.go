@@ -1,23 +1,29 @@
 package sandbox
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/images"
 )
 
 // A container tells of an image only when it ran that one: a Pod may have been made before it was loaded.
 func TestWhatProves(t *testing.T) {
 	t.Parallel()
 	loaded := time.Now()
-	image, mounted := proof{id: "sha256:2", before: map[string]Image{"docker.io/a/job:main": {}}}, proof{id: "sha256:2", before: map[string]Image{"docker.io/a/job:main": {}}, since: loaded}
+	image := proof{id: "sha256:2", before: map[string]Image{"docker.io/a/job:main": {}}, since: loaded}
+	mounted := image
+	mounted.mount = true
 	for name, tc := range map[string]struct {
 		p    proof
 		e    cluster.Ended
 		want bool
 	}{
-		"the image":                        {image, cluster.Ended{Image: "a/job:main", ImageID: "sha256:2", Started: loaded}, true},
+		"the image":                        {image, cluster.Ended{Image: "a/job:main", ImageID: "sha256:2", Started: loaded.Truncate(time.Second)}, true},
+		"the image, but before it came":    {image, cluster.Ended{Image: "a/job:main", ImageID: "sha256:2", Started: loaded.Add(-time.Minute)}, false},
 		"the one before":                   {image, cluster.Ended{Image: "a/job:main", ImageID: "sha256:1", Started: loaded.Add(time.Hour)}, false},
 		"another service":                  {image, cluster.Ended{Image: "a/other:main", ImageID: "sha256:2"}, false},
 		"mounted, and started afterwards":  {mounted, cluster.Ended{Image: "a/job:main", ImageID: "sha256:1", Started: loaded.Add(time.Second)}, true},
@@ -29,27 +35,45 @@ func TestWhatProves(t *testing.T) {
 	}
 }
 
-// One follows the proofs, however often services change, and none when what was there before is back.
+// What has to prove itself goes back to the last version that did, and is over when that comes back.
 func TestProofsOfAService(t *testing.T) {
 	t.Parallel()
-	good, bad := builtOf(t, "job", "a/job:main"), builtOf(t, "job", "a/job:main")
+	const ref = "docker.io/a/job:main"
+	good, bad, worse := builtOf(t, "job", "a/job:main"), builtOf(t, "job", "a/job:main"), builtOf(t, "job", "a/job:main")
 	r := newReloader(&bringUp{session: &session{}, workspace: &workspace{}})
-	r.following = true // as if somebody did
-	before := Record{Images: map[string]Image{"docker.io/a/job:main": {Digest: digestOf(good)}}}
-	o := &roll{r: r, before: before}
-	o.built = append(o.built, bad)
-	r.onProbation(o)
-	if p := r.proofOf("job"); p == nil || p.before["docker.io/a/job:main"].Digest != digestOf(good) {
+	has := func(b images.Built) Record { return Record{Images: map[string]Image{ref: {Digest: digestOf(b)}}} }
+	if p := r.newProof(Record{}, bad); p != nil {
+		t.Error("there was nothing before, and it has to prove itself")
+	}
+	p := r.newProof(has(good), bad)
+	if p == nil || p.before[ref].Digest != digestOf(good) {
 		t.Fatalf("the proof: %+v", p)
 	}
-	other := builtOf(t, "job", "a/job:main")
-	r.onProbation(&roll{r: r, before: Record{Images: map[string]Image{"docker.io/a/job:main": {Digest: digestOf(bad)}}}, built: append(o.built[:0:0], other)})
-	if p := r.proofOf("job"); p == nil || p.before["docker.io/a/job:main"].Digest != digestOf(good) {
+	r.proofs.open = map[string]*proof{"job": p}
+	if p := r.newProof(has(bad), worse); p == nil || p.before[ref].Digest != digestOf(good) {
 		t.Error("what isn't proven counts as good")
 	}
-	o.built = append(o.built[:0:0], good)
-	r.onProbation(o)
-	if r.proofOf("job") != nil {
+	if p := r.newProof(has(bad), good); p != nil {
 		t.Error("what was there before has to prove itself")
+	}
+	stopped := false
+	r.proofs.stop = func() { stopped = true }
+	r.forgetGone() // the workspace has no services
+	if r.proofs.of("job") != nil || !stopped {
+		t.Error("a service that is gone has to prove itself, or is followed")
+	}
+}
+
+// What was refused since is told beside what the version in the platform died of.
+func TestRefuseDied(t *testing.T) {
+	t.Parallel()
+	s := &session{state: stateIn(t), events: newFeed(nil)}
+	r := newReloader(&bringUp{session: s, workspace: &workspace{}})
+	b := builtOf(t, "job", "a/job:main")
+	r.await("job", images.Reason{})
+	r.refuse(errors.New("main.go:1:1: no"), "job")
+	r.refuseDied(b, errors.New("it panicked"))
+	if said := r.problems()["job"]; !strings.Contains(said, "main.go:1:1") || !strings.Contains(said, "it panicked") || !r.crashed(b) {
+		t.Errorf("%s; tried again: %v", said, !r.crashed(b))
 	}
 }

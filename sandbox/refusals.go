@@ -122,6 +122,11 @@ func (r *reloader) forgetGone() {
 	have := r.serviceNames()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for name := range r.proofs.all() {
+		if !slices.Contains(have, name) {
+			r.proofs.end(name)
+		}
+	}
 	maps.DeleteFunc(r.pending, func(name string, _ *change) bool { return !slices.Contains(have, name) })
 	maps.DeleteFunc(r.refused, func(name string, _ string) bool { return name != workspaceItself && !slices.Contains(have, name) })
 }

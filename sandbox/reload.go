@@ -35,9 +35,8 @@ type reloader struct {
 	mu      sync.Mutex
 	pending map[string]*change // services whose change isn't in the platform yet
 	refused map[string]string  // what isn't in the platform, and why: by service, or "launch files and charts"
-	proofs  map[string]*proof  // services of Jobs whose newest image nobody has seen run
 
-	following bool // somebody follows the proofs
+	proofs proofs
 }
 
 // change is one of a service on its way into the platform.
@@ -48,8 +47,15 @@ type change struct {
 
 func newReloader(b *bringUp) *reloader {
 	return &reloader{
-		session: b.session, bring: b, feed: b.session.events, dir: b.record.Workspace, pending: map[string]*change{}, refused: map[string]string{}, proofs: map[string]*proof{},
+		session: b.session, bring: b, feed: b.session.events, dir: b.record.Workspace, pending: map[string]*change{}, refused: map[string]string{},
 		seen: b.files, noted: sources{state: b.sources, told: map[string]bool{}},
+	}
+}
+
+// retire ends what a reloader, which may be nil, has under way when another takes its place.
+func (r *reloader) retire() {
+	if r != nil {
+		r.proofs.endAll()
 	}
 }
 

@@ -113,11 +113,8 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 			o.begin(rec)
 		}
 	})
-	var report images.Report
-	err := r.keepProven(ctx, rolls)
-	if err == nil {
-		report, err = nodes.Load(ctx, stage(rolls))
-	}
+	kept := r.keepProven(ctx, rolls)
+	report, err := nodes.Load(ctx, stage(rolls))
 	if err != nil {
 		for _, o := range rolls {
 			if !o.staged { // it may have its names already, on some of the nodes
@@ -126,6 +123,9 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 			r.refuse(errors.Join(err, o.undo(ctx)), names(o.built)...)
 		}
 		return nil
+	}
+	if kept {
+		r.onProbation(rolls)
 	}
 	r.feed.add(&control.Event{Kind: control.Event_LOADED, Service: strings.Join(names(built), ", "),
 		Text: fmt.Sprintf("%.1f MB sent", float64(report.Bytes)/1e6), Seconds: report.Took.Seconds()})
@@ -141,7 +141,6 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 			continue
 		}
 		r.remember(o.done)
-		r.onProbation(o)
 		if o.unnamed != nil {
 			r.feed.note(fmt.Sprintf("restarted, but Jobs and new Pods may run what was there before; the next up mends it: %v", r.session.scrub(o.unnamed)))
 		}

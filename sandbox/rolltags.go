@@ -49,7 +49,7 @@ func (r *reloader) forgetOld(ctx context.Context, nodes images.Nodes) {
 			return err
 		}
 		used := map[string]bool{}
-		for _, p := range r.standing() {
+		for _, p := range r.proofs.all() {
 			for ref := range p.before {
 				used[as(ref, provenTag)] = true
 			}

@@ -29,6 +29,7 @@ func (b *bringUp) summary() (Summary, error) {
 	s := b.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.holds.reloader.retire()
 	s.holds.reloader = newReloader(b)
 	sum := Summary{
 		Sandbox: s.state.Name, Workspace: b.workspace.dir, Seconds: time.Since(b.began).Seconds(),
@@ -58,8 +59,10 @@ func (b *bringUp) leave(before *reloader) {
 	defer s.mu.Unlock()
 	switch {
 	case b.deployed:
+		before.retire()
 		s.holds.reloader = newReloader(b)
 	case b.started || b.loaded && b.built != nil || b.record.Workspace != before.dir:
+		before.retire()
 		s.holds.reloader = nil
 	}
 }
