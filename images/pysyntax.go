@@ -31,8 +31,9 @@ if sys.version_info >= tuple(map(int, version.split("."))):
 // pythonVersion finds the version in a reference of an image with Python, or of a stand-in for one.
 var pythonVersion = regexp.MustCompile(`(?:^|/|-)python:(3\.\d+)`)
 
-// checkSyntax has this machine's Python, if there is one of that version or a newer, read the sources in a service's own
-// folder, as an error there would come to light only when a request runs the service. The error has a line for each mistake.
+// checkSyntax has this machine's Python, if there is one of that version or a newer, read the sources that lie in a service's own
+// folder, as an error there would come to light only when a request runs the service. Those in folders below may be meant not to
+// be read, such as a test's. The error has a line for each mistake.
 func (b *PythonBuilder) checkSyntax(ctx context.Context, svc Service, in pythonInputs) error {
 	input := []string{""}
 	for _, c := range in.from.chosen {

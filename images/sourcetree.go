@@ -54,6 +54,9 @@ func walkFolder(root, rel string, within []fs.FileInfo, skip func(string) bool, 
 		return err
 	}
 	entries, err := os.ReadDir(filepath.Join(root, rel))
+	if rel != "." && errors.Is(err, fs.ErrNotExist) {
+		return nil // gone since it was listed
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -24,19 +26,25 @@ func readFileStates(workspace string) (s fileStates, err error) {
 	}
 	s.others = map[string]string{}
 	for _, dir := range []string{chartsDir, launchFilesDir} {
-		err := filepath.WalkDir(filepath.Join(workspace, dir), func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(workspace, dir), func(p string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // gone since it was listed
+			}
 			if err != nil || d.IsDir() {
 				return err
 			}
 			info, err := d.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
 			if err != nil {
 				return err
 			}
-			rel, err := filepath.Rel(workspace, path)
+			rel, err := filepath.Rel(workspace, p)
 			s.others[filepath.ToSlash(rel)] = fmt.Sprintf("%d %d", info.Size(), info.ModTime().UnixNano())
 			return err
 		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // gone since it was listed
+		if err != nil {
 			return s, err
 		}
 	}
@@ -48,11 +56,22 @@ func (s fileStates) with(files []string, others fileStates) fileStates {
 	return fileStates{sources: s.sources.With(files, others.sources), others: images.FilesWith(s.others, files, others.others)}
 }
 
-// changed returns the files of a workspace that differ from an earlier state, without those that the watcher leaves out,
+// changed returns the files of a workspace that differ from an earlier state, without those that the watcher doesn't tell of,
 // such as an editor's own: they differ for good.
 func (s fileStates) changed(workspace string, since fileStates) []string {
 	files, _ := s.sources.Changed(since.sources)
 	files = append(files, images.DifferingFiles(s.others, since.others)...)
 	slices.Sort(files)
-	return slices.DeleteFunc(files, func(f string) bool { return watch.LeavesOut(workspace, f) })
+	return slices.DeleteFunc(files, func(f string) bool { return watch.LeavesOut(workspace, f) || belowLink(workspace, f) })
+}
+
+// belowLink reports whether a file is read by a link to a folder, somewhere in the workspace's folders: the watcher tells of it by
+// where it is itself, if that is in the workspace at all.
+func belowLink(workspace, file string) bool {
+	for dir := path.Dir(file); path.Dir(dir) != "."; dir = path.Dir(dir) {
+		if info, err := os.Lstat(filepath.Join(workspace, filepath.FromSlash(dir))); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -11,7 +11,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,8 +34,8 @@ func printJSON(w io.Writer, v any) error {
 
 // printError prints an error and what can be done about it.
 func printError(w io.Writer, err error) {
-	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(w, "interrupted")
+	if text := err.Error(); strings.HasSuffix(text, context.Canceled.Error()) && !strings.Contains(text, "\n") {
+		fmt.Fprintln(w, "interrupted") // what was waited for says nothing to whoever ended it
 		return
 	}
 	fmt.Fprintf(w, "error: %v\n", err)

@@ -66,7 +66,8 @@ func TestContainerdNeverPulledOurImages(t *testing.T) {
 		t.Fatalf("containerd's log is not what is expected:\n%.500s", log)
 	}
 	for line := range strings.Lines(string(log)) {
-		if strings.Contains(line, "PullImage") && strings.Contains(line, "dynamos1/") {
+		// One that isn't there at all is asked for by TestChainThatCannotRunIsNamed.
+		if strings.Contains(line, "PullImage") && strings.Contains(line, "dynamos1/") && !strings.Contains(line, "dynamos1/no-image:") {
 			t.Errorf("containerd was asked to pull: %s", line)
 		}
 	}
