@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
@@ -107,6 +109,10 @@ func (g *gateway) call(ctx context.Context, address, token string, body []byte) 
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "bearer "+token)
 	response, err := g.agents.Do(r)
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		// It may have begun; asking again would run the chain twice.
+		return 0, "", fmt.Errorf("the agent ended before it answered: %w", err)
+	}
 	if err != nil {
 		return 0, "", err
 	}

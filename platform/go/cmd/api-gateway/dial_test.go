@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -68,5 +70,21 @@ func TestPatientDialWaitsForAListener(t *testing.T) {
 	conn.Close()
 	if l := <-opened; l != nil {
 		l.Close()
+	}
+}
+
+// An agent that is restarted breaks the connections of requests that it hasn't answered.
+func TestAgentThatEndsIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	agent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked.Add(1)
+		panic(http.ErrAbortHandler)
+	}))
+	defer agent.Close()
+	g := newGateway(nil, nil, agentClient())
+	_, _, err := g.call(t.Context(), agent.URL, "1234", []byte("{}"))
+	if err == nil || !strings.Contains(err.Error(), "the agent ended before it answered") || asked.Load() != 1 {
+		t.Errorf("call = %v after %d requests, want that the agent ended, after one", err, asked.Load())
 	}
 }
