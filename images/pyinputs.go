@@ -10,8 +10,9 @@ import (
 // pythonInputs are everything that goes into a Python service's image.
 type pythonInputs struct {
 	buildInputs
-	shared contextTree // the part of the context that is not from the service's folder
-	lib    library
+	shared  contextTree // the part of the context that is not from the service's folder
+	lib     library
+	written []byte // the Dockerfile in the order of the workspace's own
 }
 
 // inputs finds what goes into a service's image, and makes of it what isn't there: a stand-in, the library's wheel.
@@ -55,7 +56,9 @@ func (b *PythonBuilder) fillContext(in *pythonInputs, svc Service, dockerfile []
 			return err
 		}
 	}
-	in.shared.addContent(dockerfile, "Dockerfile")
 	maps.Copy(in.context, in.shared)
+	in.written = dockerfile
+	in.shared.addContent(packagesFirst(dockerfile, in.args, in.bases, in.context), "Dockerfile")
+	in.context["Dockerfile"] = in.shared["Dockerfile"]
 	return nil
 }

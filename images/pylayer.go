@@ -41,8 +41,8 @@ func (in pythonInputs) takeApart() (l layered, err error) {
 	if l.context, err = in.context.withoutIgnored(); err != nil {
 		return l, err
 	}
-	dockerfile := in.shared["Dockerfile"].content
-	if l.plan, err = planLayer(dockerfile, in.args, in.bases, l.context); err != nil {
+	// What it says of places in the Dockerfile is for people, who have the workspace's own.
+	if l.plan, err = planLayer(in.written, in.args, in.bases, l.context); err != nil {
 		return l, err
 	}
 	library := maps.Clone(in.shared)
