@@ -101,8 +101,19 @@ func AddMicroservice(w Workspace, m Microservice) (*Added, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Added{Changes: slices.Concat(folder, scenario, launch.changes()), Scenario: m.Name}
 	known := names(launch.set)
+	if m.Language == images.Python {
+		others, err := w.requirementsOf(m.Name, known)
+		if err != nil {
+			return nil, err
+		}
+		for i, c := range folder {
+			if len(others) > 0 && c.Path == others[0].Path {
+				folder[i] = others[0]
+			}
+		}
+	}
+	a := &Added{Changes: slices.Concat(folder, scenario, launch.changes()), Scenario: m.Name}
 	made, err := w.editMakefiles(m.Language, func(makefile string) string {
 		text, listed := addTarget(makefile, m.Name, known)
 		if !listed {

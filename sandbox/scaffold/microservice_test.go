@@ -224,6 +224,22 @@ func TestRemoveKeepsWork(t *testing.T) {
 	}
 }
 
+// A Python service asks for what another one does, so that its image shares the packages.
+func TestRequirements(t *testing.T) {
+	t.Parallel()
+	w := open(t, "compact.txtar")
+	write(t, w, "python/sql-query/requirements.txt", []byte("pandas>=2.2"))
+	before := snapshot(t, w.Dir)
+	if err := add(t, w, Microservice{Name: "x"}).Apply(w.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(w.Dir, "python/x/requirements.txt")); err != nil || string(got) != "pandas>=2.2" {
+		t.Errorf("it asks for %q, %v", got, err)
+	}
+	changes, err := RemoveMicroservice(w, "x", false)
+	leads(t, w, changes, err, before)
+}
+
 func TestRemoveRefused(t *testing.T) {
 	t.Parallel()
 	w := open(t, "compact.txtar")

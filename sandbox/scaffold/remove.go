@@ -42,6 +42,11 @@ func RemoveMicroservice(w Workspace, name string, force bool) (Changes, error) {
 	if err != nil {
 		return nil, err
 	}
+	others, err := w.requirementsOf(name, names(launch.set))
+	if err != nil {
+		return nil, err
+	}
+	written = append(written, others...)
 	if kind, option, ok := usedBy(launch.set, name); ok {
 		scenario, err := w.scenario(launch.set, name, kind, option)
 		if err != nil && !isChoice(err) {

@@ -60,6 +60,28 @@ func (w Workspace) serviceFiles(name, language string) (Changes, error) {
 	return c, err
 }
 
+// requirementsOf are the files of requirements that a new Python service may begin with, the one that it does first: those of
+// the workspace's other services, whose packages its image then shares.
+func (w Workspace) requirementsOf(name string, known []string) (Changes, error) {
+	var c Changes
+	for _, other := range known {
+		if other == name {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(w.Dir, parent(images.Python, 1), other, requirementsFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		c = append(c, Change{Path: path.Join(parent(images.Python, 1), name, requirementsFile), After: content})
+	}
+	return c, nil
+}
+
+const requirementsFile = "requirements.txt"
+
 var goModule = regexp.MustCompile(`(?m)^module[ \t]+"?([^\s"]+)`)
 
 // goKind tells which library the workspace has for Go services, and its module's path.
