@@ -149,21 +149,31 @@ func (a *agent) startAll(ctx context.Context, request *pb.CompositionRequest, da
 func (a *agent) finish(ctx context.Context, request *pb.CompositionRequest, id string, e *exchange, tell func(problem error)) {
 	late := time.NewTimer(a.timeout)
 	defer late.Stop()
-	select {
-	case <-e.done:
-	case problem := <-e.broke:
-		if a.exchanges.drop(id) {
+	replaced := false
+	for {
+		select {
+		case <-e.done:
+			if e.leftOver || replaced { // by a Pod that found nothing to do
+				a.renewQueueOf(ctx, request)
+			}
+			return
+		case problem := <-e.broke:
+			if !a.exchanges.drop(id) {
+				continue // the answer has come
+			}
 			slog.WarnContext(ctx, "chain broke", "job", e.kubernetesJob, "problem", problem)
 			tell(errors.New(problem))
 			a.abandon(ctx, request, id, e)
 			return
+		case job := <-e.lost:
+			if job == e.jobUID {
+				replaced = true
+				a.replaceJob(ctx, request, e)
+			}
+		case <-late.C:
+			a.abandon(ctx, request, id, e)
+			return
 		}
-	case <-late.C:
-		a.abandon(ctx, request, id, e)
-		return
-	}
-	if e.leftOver {
-		a.renewQueueOf(ctx, request)
 	}
 }
 

@@ -26,9 +26,12 @@ type exchange struct {
 	// kubernetesJob runs this agent's chain; empty until it was created. jobUID tells it from another of the same name.
 	kubernetesJob string
 	jobUID        types.UID
-	queue         string // the Job's
+	queue         string   // the Job's
+	chain         []string // that it runs
 	// broke gets what is wrong, once, when a Pod of the Job can't do its part any more, or the queue has gone.
 	broke chan string
+	// lost gets the Job of a Pod that is being deleted.
+	lost chan types.UID
 	// done is closed when the answer has come. No message of this exchange is left anywhere then, unless leftOver
 	// says that the chain ended early.
 	done     chan struct{}
@@ -66,7 +69,7 @@ func (x *exchanges) begin(id string, e *exchange) bool {
 	if _, ok := x.open[id]; ok {
 		return false
 	}
-	e.done, e.broke = make(chan struct{}), make(chan string, 1)
+	e.done, e.broke, e.lost = make(chan struct{}), make(chan string, 1), make(chan types.UID, 1)
 	x.open[id] = e
 	return true
 }
@@ -146,6 +149,20 @@ func (x *exchanges) podBroke(uid types.UID, pod brokenPod) {
 	for _, e := range x.open {
 		if e.jobUID == pod.job {
 			e.breaks(pod.problem)
+		}
+	}
+}
+
+// podLost tells the exchange of a Job that a Pod of this is deleted, if it is open.
+func (x *exchanges) podLost(job types.UID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.open {
+		if e.jobUID == job {
+			select {
+			case e.lost <- job:
+			default:
+			}
 		}
 	}
 }

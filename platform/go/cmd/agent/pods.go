@@ -70,6 +70,9 @@ func (a *agent) watchPodsOnce(ctx context.Context) error {
 		if b, ok := breakOf(&pod); ok {
 			broken[pod.UID] = b
 		}
+		if pod.DeletionTimestamp != nil {
+			a.lost(&pod)
+		}
 	}
 	a.exchanges.replaceBroken(broken)
 
@@ -81,16 +84,26 @@ func (a *agent) watchPodsOnce(ctx context.Context) error {
 	defer changes.Stop()
 	for change := range changes.ResultChan() {
 		pod, ok := change.Object.(*corev1.Pod)
-		switch b, broke := breakOf(pod); {
-		case !ok:
+		if !ok {
 			return fmt.Errorf("watch pods: %w", apierrors.FromObject(change.Object))
-		case change.Type == watch.Deleted:
+		}
+		if change.Type == watch.Deleted {
 			a.exchanges.podGone(pod.UID)
-		case broke:
+		} else if b, broke := breakOf(pod); broke {
 			a.exchanges.podBroke(pod.UID, b)
+		}
+		if change.Type == watch.Deleted || pod.DeletionTimestamp != nil {
+			a.lost(pod)
 		}
 	}
 	return nil
+}
+
+// lost tells of a Pod that is deleted, or about to be.
+func (a *agent) lost(pod *corev1.Pod) {
+	if owner := metav1.GetControllerOf(pod); owner != nil {
+		a.exchanges.podLost(owner.UID)
+	}
 }
 
 // brokenPod is a Pod that can't do its part: whose it is, and why.
@@ -103,7 +116,7 @@ type brokenPod struct {
 // meanwhile counts too: what it had begun is lost, and what made it end is likely to do so again. A Pod that is being deleted
 // ends as it was told to.
 func breakOf(pod *corev1.Pod) (brokenPod, bool) {
-	if pod == nil || pod.DeletionTimestamp != nil {
+	if pod.DeletionTimestamp != nil {
 		return brokenPod{}, false
 	}
 	owner := metav1.GetControllerOf(pod)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -205,4 +207,52 @@ func TestWatchOfPodsBeginsAgain(t *testing.T) {
 			t.Errorf("answer = %+v", got)
 		}
 	})
+}
+
+func TestJobOfADeletedPodIsReplaced(t *testing.T) {
+	t.Parallel()
+	for _, forced := range []bool{false, true} {
+		t.Run(fmt.Sprint("forced ", forced), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { deletedPod(t, forced) })
+		})
+	}
+}
+
+func deletedPod(t *testing.T, forced bool) {
+	t.Helper()
+	p := newParty(t, "UVA", roleAll)
+	p.watching(t)
+	replies := p.post(validBody)
+	first := sent[*pb.MicroserviceCommunication](p).GetRequestMetadata()
+	synctest.Wait()
+	deleted := podOf("ann-12345678uva1", "sql-query", ended(143, "Error", ""))
+	if !forced {
+		deleted.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+		for range 3 { // as its containers end
+			p.cluster.changes.Modify(deleted)
+		}
+	}
+	p.cluster.changes.Delete(deleted)
+	synctest.Wait()
+	if jobs := p.cluster.names(); !slices.Equal(jobs, []string{"ann-12345678uva2"}) {
+		t.Errorf("jobs = %v, want another in place of the first", jobs)
+	}
+	p.arrives(t, first.GetCorrelationId(), "UVA-in", "42", nil)
+	if got := <-replies; got != (reply{200, "42"}) {
+		t.Errorf("answer = %+v", got)
+	}
+	synctest.Wait()
+	for range len(p.sidecar.Calls) {
+		<-p.sidecar.Calls
+	}
+	// Both Jobs consumed the queue, and one of them may have found nothing in it.
+	replies = p.post(validBody)
+	next := sent[*pb.MicroserviceCommunication](p).GetRequestMetadata()
+	if next.GetDestinationQueue() != "ann-12345678uva2" {
+		t.Errorf("the next request went to %s, want a new queue", next.GetDestinationQueue())
+	}
+	p.arrives(t, next.GetCorrelationId(), "UVA-in", "42", nil)
+	<-replies
+	synctest.Wait()
 }

@@ -26,6 +26,7 @@ func (a *agent) start(ctx context.Context, request *pb.CompositionRequest, reque
 // startChain is start with a chain that was chosen before. A Pod takes long to start and the queue is declared in no
 // time, so one doesn't wait for the other.
 func (a *agent) startChain(ctx context.Context, request *pb.CompositionRequest, chain []string, e *exchange) error {
+	e.chain = chain
 	kept := a.keepQueueMeanwhile(ctx, request)
 	err := a.createJob(ctx, request, chain, e, kept)
 	if keptErr := kept(); err == nil {
@@ -59,6 +60,22 @@ func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, c
 		a.exchanges.runs(e, name, created.UID, request.GetLocalJobName())
 		slog.InfoContext(ctx, "job created", "name", name, "chain", chain, "role", request.GetRole())
 		return nil
+	}
+}
+
+// replaceJob runs the chain of an exchange in another Kubernetes Job, because a Pod of the present one is being deleted. What
+// that has not answered is in the queue again.
+func (a *agent) replaceJob(ctx context.Context, request *pb.CompositionRequest, e *exchange) {
+	ctx, cancel := context.WithTimeout(ctx, abandonTimeout)
+	defer cancel()
+	lost := e.kubernetesJob
+	slog.WarnContext(ctx, "pod deleted, its job is replaced", "job", lost)
+	err := a.createJob(ctx, request, e.chain, e, func() error { return nil })
+	if err == nil {
+		err = a.deleteJob(ctx, lost)
+	}
+	if err != nil {
+		slog.WarnContext(ctx, "job not replaced", "error", err) // Kubernetes makes another Pod too, after ten seconds
 	}
 }
 
