@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,7 +26,7 @@ func edit(t *testing.T, changes ...change) {
 		restore = append(restore, save(t, c))
 	}
 	t.Cleanup(func() {
-		for _, f := range restore {
+		for _, f := range slices.Backward(restore) { // a file may have been changed twice
 			f()
 		}
 		if _, err := dynsandbox(context.Background(), "wait", "--for=reloaded"); err != nil { // the test's context has ended
