@@ -89,6 +89,10 @@ func AddAgent(w Workspace, a Agent) (*Added, error) {
 	}
 	fresh := slices.DeleteFunc(slices.Clone(data), func(c Change) bool { return c.Before != nil })
 	added.Changes = slices.Concat(edited, launch.changes(), fresh, scenario).sorted()
+	if slices.ContainsFunc(fresh, func(c Change) bool { return inVolume(c.Path) }) {
+		added.Notes = append(added.Notes, fmt.Sprintf("services have %s/%s only after dynsandbox up; then: dynsandbox replay %s", volumes, a.Name, added.Scenario))
+		added.Scenario = ""
+	}
 	if len(data) == 0 {
 		added.Notes = append(added.Notes, fmt.Sprintf("no service has files %s for %s: %s has no data yet", dataFile("TABLE", model.Name), model.Name, a.Name))
 	}

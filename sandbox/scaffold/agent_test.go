@@ -164,6 +164,38 @@ func TestAgentData(t *testing.T) {
 	leads(t, w, changes, err, before)
 }
 
+// Where the other party has its data in a folder that is mounted, the new one has too; it is there only after an up.
+func TestAgentVolume(t *testing.T) {
+	t.Parallel()
+	w := withCharts(t, "agents-templates.txtar")
+	large := "Party;Id\n" + strings.Repeat("NORTH;1\n", 100_000)
+	write(t, w, "datasets/NORTH/more/Persons_NORTH.csv", []byte(large))
+	before := snapshot(t, w.Dir)
+	added, err := AddAgent(w, Agent{Name: "EAST", Rows: 20_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(added.Changes, func(c Change) bool { return c.Path == "datasets/EAST/more/Persons_EAST.csv" })
+	if want := "Party;Id\n" + strings.Repeat("EAST;1\n", 20_000); i < 0 || string(added.Changes[i].After) != want {
+		t.Errorf("its table isn't what it should be; the changes are of %d files", len(added.Changes))
+	}
+	if added.Scenario != "" || len(added.Notes) != 1 || !strings.Contains(added.Notes[0], "dynsandbox replay east") {
+		t.Errorf("scenario %q, notes %q", added.Scenario, added.Notes)
+	}
+	if err := added.Apply(w.Dir); err != nil {
+		t.Fatal(err)
+	}
+	w.Agents = append(w.Agents, "EAST")
+	changes, err := RemoveAgent(w, "EAST", false)
+	leads(t, w, changes, err, before)
+
+	write(t, w, "python/sql-query/Persons_NORTH.csv", []byte("Party;Id\nNORTH;1\n"))
+	w.Agents = []string{"NORTH"}
+	if added, err = AddAgent(w, Agent{Name: "EAST"}); err != nil || added.Scenario != "east" {
+		t.Errorf("with data beside a service: scenario %q, %v", added.Scenario, err)
+	}
+}
+
 func TestAgentRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -1,11 +1,13 @@
 package scaffold
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dynsandbox/dynsandbox/images"
@@ -14,10 +16,13 @@ import (
 // dataFile is the name of the file with a party's rows of a table.
 func dataFile(table, party string) string { return table + "_" + party + ".csv" }
 
-// dataFiles are those of a party, in the folders of services and of the configuration.
+// volumes is the folder whose folders, one for each party, are mounted into the Pods of services that read data.
+const volumes = "datasets"
+
+// dataFiles are those of a party, in the folders of services and of the configuration, and in the party's own.
 func (w Workspace) dataFiles(party string) ([]string, error) {
 	var files []string
-	for _, dir := range []string{parent(images.Python, 1), parent(images.Go, 2), "configuration"} {
+	for _, dir := range []string{parent(images.Python, 1), parent(images.Go, 2), "configuration", path.Join(volumes, party)} {
 		err := filepath.WalkDir(filepath.Join(w.Dir, filepath.FromSlash(dir)), func(p string, d fs.DirEntry, err error) error {
 			switch {
 			case os.IsNotExist(err):
@@ -40,22 +45,57 @@ func (w Workspace) dataFiles(party string) ([]string, error) {
 	return files, nil
 }
 
-// agentData are the tables that a party begins with: the first rows of another's. How many is asked for each file.
+// inVolume reports whether a file is there for services only once their Pods mount its folder.
+func inVolume(file string) bool { return strings.HasPrefix(file, volumes+"/") }
+
+// agentData are the tables that a party begins with: the first rows of another's. How many is asked for each file. Where the
+// other's are in folders of services so are these: such data are there at once, and need no volume.
 func (w Workspace) agentData(name, like string, rows func(file string) int) (Changes, error) {
 	files, err := w.dataFiles(like)
 	if err != nil {
 		return nil, err
 	}
+	if beside := slices.DeleteFunc(slices.Clone(files), inVolume); len(beside) > 0 {
+		files = beside
+	}
 	var c Changes
 	for _, file := range files {
-		content, err := os.ReadFile(filepath.Join(w.Dir, filepath.FromSlash(file)))
+		dir := path.Dir(file)
+		if rest, ok := strings.CutPrefix(dir+"/", path.Join(volumes, like)+"/"); ok {
+			dir = path.Join(volumes, name, rest)
+		}
+		own := path.Join(dir, strings.TrimSuffix(path.Base(file), dataFile("", like))+dataFile("", name))
+		content, err := w.firstRows(file, rows(own))
 		if err != nil {
 			return nil, err
 		}
-		own := path.Join(path.Dir(file), strings.TrimSuffix(path.Base(file), dataFile("", like))+dataFile("", name))
-		c = append(c, Change{Path: own, After: firstRows(content, rows(own), like, name)})
+		c = append(c, Change{Path: own, After: renameCells(content, like, name)})
 	}
 	return c, nil
+}
+
+// firstRows is the beginning of a table, of which no more is read: it may be large.
+func (w Workspace) firstRows(file string, rows int) ([]byte, error) {
+	f, err := os.Open(filepath.Join(w.Dir, filepath.FromSlash(file)))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var content []byte
+	for chunk := int64(1 << 16); ; chunk *= 2 {
+		more, err := io.ReadAll(io.LimitReader(f, chunk))
+		if err != nil {
+			return nil, err
+		}
+		content = append(content, more...)
+		// The last end isn't known to be one as long as more may come.
+		if ends := rowEnds(content); int64(len(more)) < chunk || len(ends) > rows+2 {
+			if len(ends) == 0 {
+				return []byte{}, nil
+			}
+			return content[:ends[min(rows, len(ends)-1)]], nil
+		}
+	}
 }
 
 // rowsOf is how many rows a file has.
@@ -82,13 +122,8 @@ func rowEnds(content []byte) []int {
 	return ends
 }
 
-// firstRows is the beginning of a table, in which cells with a party's name have another's.
-func firstRows(content []byte, rows int, like, name string) []byte {
-	ends := rowEnds(content)
-	if len(ends) == 0 {
-		return []byte{}
-	}
-	content = content[:ends[min(rows, len(ends)-1)]]
+// renameCells puts a party's name into the cells that have another's.
+func renameCells(content []byte, like, name string) []byte {
 	cell := regexp.MustCompile(`(?m)(^|[;,\t\r"])` + regexp.QuoteMeta(like) + `([;,\t\r"]|$)`)
 	for range 2 { // two cells beside each other share what separates them
 		content = cell.ReplaceAll(content, []byte("${1}"+name+"${2}"))
