@@ -183,7 +183,11 @@ func (w Workspace) withAgent(name string) Workspace {
 func (w Workspace) checkAgentFree(name string, launch *launchFiles, charts *charts) error {
 	for _, item := range launch.agreements.root.items {
 		if at := item.get("name"); at != nil && strings.EqualFold(at.text, name) {
-			return launch.agreements.invalid(at, "", "there is an agreement of %q already", at.text)
+			hint := ""
+			if w.Agents != nil && !slices.Contains(w.Agents, at.text) { // one for later
+				hint = "take it out: the agent gets one with the terms of another"
+			}
+			return launch.agreements.invalid(at, hint, "there is an agreement of %q already", at.text)
 		}
 		if providers := item.get("computeProviders"); providers != nil {
 			for _, at := range providers.items {

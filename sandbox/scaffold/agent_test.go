@@ -221,6 +221,11 @@ func TestAgentRefused(t *testing.T) {
 			t.Errorf("%v is neither a fault of a file nor of what was asked for", err)
 		}
 	}
+	planned := withCharts(t, "agents-values.txtar")
+	write(t, planned, planned.LaunchFiles+"/"+agreementsFile, []byte(`[{"name": "EAST", "relations": {}}]`))
+	if _, err := AddAgent(planned, Agent{Name: "EAST"}); err == nil || !strings.HasSuffix(err.Error(), `:1:11: there is an agreement of "EAST" already (take it out: the agent gets one with the terms of another)`) {
+		t.Errorf("an agreement without an agent: %v", err)
+	}
 	for _, c := range []struct{ name, says string }{{"NORHT", `did you mean "NORTH"?`}, {"NORTH", "has been worked on since it was made"}} {
 		if _, err := RemoveAgent(withCharts(t, "agents-values.txtar"), c.name, false); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("removing %s: %v", c.name, err)
