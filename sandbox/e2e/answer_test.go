@@ -94,12 +94,17 @@ func ask(t *testing.T, userID string, providers []string, options map[string]boo
 
 func post(t *testing.T, userID string, providers []string, options map[string]bool) (status int, body []byte) {
 	t.Helper()
+	return postQuery(t, userID, joinQuery, "average", providers, options)
+}
+
+func postQuery(t *testing.T, userID, query, algorithm string, providers []string, options map[string]bool) (status int, body []byte) {
+	t.Helper()
 	request, err := json.Marshal(map[string]any{
 		"type":          "sqlDataRequest",
 		"user":          map[string]string{"id": userID, "userName": "jorrit.stutterheim@cloudnation.nl"},
 		"dataProviders": providers,
 		"data_request": map[string]any{
-			"type": "sqlDataRequest", "query": joinQuery, "algorithm": "average", "options": options, "requestMetadata": map[string]any{},
+			"type": "sqlDataRequest", "query": query, "algorithm": algorithm, "options": options, "requestMetadata": map[string]any{},
 		},
 	})
 	if err != nil {

@@ -8,8 +8,10 @@ from typing import Any
 import microserviceCommunication_pb2 as chain
 import rabbitMQ_pb2 as rabbit
 
+from dynamos.datasets import declared
 from dynamos.logger import InitLogger
 from dynamos.ms_init import Configuration, NewConfiguration
+from dynamos.sensitive import Sensitive
 from dynamos.signal_flow import signal_continuation, signal_wait
 from dynamos.tracer import InitTracer
 from query import Limits, run
@@ -37,8 +39,9 @@ def request_handler(msComm: chain.MicroserviceCommunication, ctx: Any) -> None:
         request = rabbit.SqlDataRequest()
         if msComm.request_type != "sqlDataRequest" or not msComm.original_request.Unpack(request):
             raise ValueError(f"expected a sqlDataRequest, got {msComm.request_type!r}")
-        tables = Tables(config.dataset_filepath, os.getenv("DATA_STEWARD_NAME", ""))
-        result = run(request.query, tables, Limits(config.query_seconds, config.result_values))
+        tables = Tables(config.dataset_filepath, os.getenv("DATA_STEWARD_NAME", ""), declared())
+        limits = Limits(config.query_seconds, config.result_values)
+        result = run(request.query, tables, limits, Sensitive.from_environment())
         data, types = result.to_protobuf()
         rows = len(result.columns[0]) if result.columns else 0
         logger.info("request %s: %d rows", msComm.request_metadata.correlation_id, rows)

@@ -1,13 +1,14 @@
 """Run one SQL query over a party's tables: reading only, those tables only, within limits.
 
 The dialect is SQLite's. Which tables and columns a query needs is SQLite's to say as well: the query is
-compiled, each table that it misses is created empty, and the authorizer notes each column that it
-reads; then only those columns are filled. So any spelling works that SQLite understands (letter case,
-comma joins, subqueries, CTEs), and no value is loaded that the query doesn't read.
+compiled, each table that it misses is created empty, and the columns that it reads are noted; then only those columns
+are filled. So any spelling works that SQLite understands (letter case, comma joins, subqueries, CTEs), and no value is
+loaded that the query doesn't read. README.md says what is accepted and what is refused.
 """
 
 import re
 import sqlite3
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,9 @@ from google.protobuf.struct_pb2 import Struct
 
 from dynamos.frame_schema import Column, Schema
 from dynamos.frame_struct import add_column, unique_names
+from dynamos.sensitive import Sensitive, SensitiveError
+from masks import Masks
+from place import place
 from tables import DatasetError, Tables
 
 HEAP_LIMIT = 1 << 30
@@ -26,7 +30,8 @@ HEAP_LIMIT = 1 << 30
 STEPS_BETWEEN_CHECKS = 20_000
 """SQLite instructions between two looks at the clock: about 1 ms."""
 
-ROWS_AT_ONCE = 2_000
+LONGEST_VALUE = 64 << 20
+"""Bytes of one value, or of one row of it."""
 
 _MISSING_TABLE = re.compile(r"no such table: (?:main\.)?(.*)", re.DOTALL)
 _READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
@@ -48,6 +53,7 @@ class Limits:
 
     seconds: float
     values: int  # of the result, rows times columns
+    bytes: int = 1 << 30  # of the result, as Python holds it
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Result:
         return data, Schema(described).to_metadata()
 
 
-def run(query: str, tables: Tables, limits: Limits) -> Result:
+def run(query: str, tables: Tables, limits: Limits, sensitive: Sensitive | None = None) -> Result:
     """Answer the query. Raises QueryError for what is wrong with it, DatasetError for a broken file."""
     guard = _Guard(time.monotonic() + limits.seconds)
     connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -81,54 +87,94 @@ def run(query: str, tables: Tables, limits: Limits) -> Result:
             raise QueryError("the query is empty")
         connection.execute(f"PRAGMA hard_heap_limit={HEAP_LIMIT}")
         connection.execute("PRAGMA temp_store=MEMORY")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
         connection.set_progress_handler(guard.late, STEPS_BETWEEN_CHECKS)
-        cursor = _execute(connection, guard, query, tables)
-        if cursor.description is None:
-            raise QueryError("the query gives no table; it must be one SELECT")
-        names = unique_names(column[0] for column in cursor.description)
-        return Result(names, _fetch(cursor, len(names), limits.values))
+        masks = _prepare(connection, guard, query, tables, sensitive or Sensitive())
+        result = _answer(connection, guard, query, limits)
+        if masks:
+            masks.put(connection)
+            masks.check(result, _answer(connection, guard, query, limits))
+        return result
     except DatasetError:
         raise
+    except SensitiveError as error:
+        raise QueryError(str(error)) from error
     except (sqlite3.Error, sqlite3.Warning, MemoryError, ValueError) as error:
-        raise QueryError(guard.explain(error, limits)) from error
+        raise QueryError(guard.explain(error, limits, query)) from error
     finally:
         connection.close()
 
 
-def _execute(connection: sqlite3.Connection, guard: "_Guard", query: str, tables: Tables) -> sqlite3.Cursor:
+def _prepare(
+    connection: sqlite3.Connection, guard: "_Guard", query: str, tables: Tables, sensitive: Sensitive
+) -> Masks:
+    """Make the tables that the query needs, with the columns that it reads; gives masks for the sensitive ones."""
     while missing := _missing_table(connection, guard, query):
         table = tables.find(missing)
         if table is None:
             known = ", ".join(tables.names) or "none"
-            raise QueryError(f"no such table: {missing} (tables here: {known})")
+            words = f"no such table: {missing}"
+            raise QueryError(f"{words}{place(query, words)} (tables here: {known})")
         tables.create(connection, table)
         guard.tables[table.lower()] = table
+    masks = Masks()
     for table in guard.tables.values():
-        tables.fill(connection, table, guard.read[table.lower()])
-    connection.set_authorizer(guard.authorize)
-    return connection.execute(query)
+        read = guard.read[table.lower()]
+        for column in sensitive.among(table, read):
+            masks.add(table, column)
+        tables.fill(connection, table, read)
+    return masks
 
 
 def _missing_table(connection: sqlite3.Connection, guard: "_Guard", query: str) -> str | None:
     """Compile the query; the name of a table that it needs and that isn't there yet, if any."""
+    roots = dict(connection.execute("SELECT rootpage, name FROM sqlite_master"))
     connection.set_authorizer(guard.authorize)
     try:
-        connection.execute("EXPLAIN " + query)
+        program = connection.execute("EXPLAIN " + query).fetchall()
     except sqlite3.OperationalError as error:
         if missing := _MISSING_TABLE.fullmatch(str(error)):
             return missing[1]
         raise
     finally:
         connection.set_authorizer(None)
+    # The authorizer isn't asked about the columns of USING and NATURAL; the compiled query reads them by number.
+    cursors: dict[int, str] = {}
+    for _, operation, first, second, *_ in program:
+        if operation == "OpenRead" and second in roots:
+            cursors[first] = roots[second]
+        elif operation == "Column" and first in cursors:
+            table = cursors[first]
+            guard.read[table.lower()].add(_column(connection, table, second))
     return None
 
 
-def _fetch(cursor: sqlite3.Cursor, width: int, limit: int) -> list[Sequence[Any]]:
+def _column(connection: sqlite3.Connection, table: str, number: int) -> str:
+    name = connection.execute("SELECT name FROM pragma_table_info(?) WHERE cid = ?", (table, number)).fetchone()
+    return str(name[0])
+
+
+def _answer(connection: sqlite3.Connection, guard: "_Guard", query: str, limits: Limits) -> Result:
+    connection.set_authorizer(guard.authorize)
+    try:
+        cursor = connection.execute(query)
+        if cursor.description is None:
+            raise QueryError("the query gives no table; it must be one SELECT")
+        names = unique_names(column[0] for column in cursor.description)
+        return Result(names, _fetch(cursor, len(names), limits))
+    finally:
+        connection.set_authorizer(None)
+
+
+def _fetch(cursor: sqlite3.Cursor, width: int, limits: Limits) -> list[Sequence[Any]]:
     rows: list[tuple[Any, ...]] = []
-    while batch := cursor.fetchmany(ROWS_AT_ONCE):
-        rows += batch
-        if len(rows) * width > limit:
-            raise QueryError(f"the result has more than {limit:,} values; select fewer columns or rows, or set a LIMIT")
+    size = 0
+    for row in cursor:
+        rows.append(row)
+        size += sum(map(sys.getsizeof, row))
+        if len(rows) * width > limits.values or size > limits.bytes:
+            most = f"{limits.values:,} values" if size <= limits.bytes else f"{limits.bytes >> 20:,} MiB"
+            raise QueryError(f"the result has more than {most}; select fewer columns or rows, or set a LIMIT")
     return list(zip(*rows, strict=True)) if rows else [()] * width
 
 
@@ -165,14 +211,15 @@ class _Guard:
     def late(self) -> bool:
         return time.monotonic() > self.deadline
 
-    def explain(self, error: BaseException, limits: Limits) -> str:
+    def explain(self, error: BaseException, limits: Limits, query: str) -> str:
+        """The reason, in SQLite's words where they are about the query."""
         if self.refused:
             return self.refused
         if self.late() and "interrupted" in str(error):
             return f"the query takes longer than {limits.seconds:g} s"
         if isinstance(error, MemoryError):
             return f"the query needs more than {HEAP_LIMIT >> 20} MiB of memory"
-        return str(error)
+        return f"{error}{place(query, str(error))}"
 
 
 def _as_pandas(values: Sequence[Any], name: str) -> tuple[Iterable[str | None], Column]:

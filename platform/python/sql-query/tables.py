@@ -1,11 +1,12 @@
-"""The party's CSV files as SQLite tables: ``<table>_<steward>.csv`` in one folder, ``;``-separated."""
+"""The party's CSV files as SQLite tables: ``<table>_<steward>.csv`` in one folder."""
 
 import csv
 import sqlite3
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dynamos.datasets import Dataset
 from dynamos.frame_struct import unique_names
 
 T = TypeVar("T")
@@ -18,9 +19,13 @@ class DatasetError(Exception):
 
 
 class Tables:
-    """The tables that a party has. Nothing is read before create and fill are called."""
+    """The tables that a party has. Nothing is read before create and fill are called.
 
-    def __init__(self, folder: str | Path, steward: str) -> None:
+    Values are separated as the table's data set declares it, ``;`` otherwise.
+    """
+
+    def __init__(self, folder: str | Path, steward: str, datasets: Iterable[Dataset] = ()) -> None:
+        self._delimiters = {table.lower(): dataset.delimiter for dataset in datasets for table in dataset.tables}
         suffix = f"_{steward}.csv"
         self._files = {
             file.name.removesuffix(suffix): file
@@ -61,8 +66,8 @@ class Tables:
         file = self._files[table]
         try:
             with file.open(newline="", encoding="utf-8-sig") as lines:
-                return part(csv.reader(lines, delimiter=";"))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+                return part(csv.reader(lines, delimiter=self._delimiters.get(table.lower(), ";")))
+        except (OSError, UnicodeDecodeError, csv.Error, TypeError) as error:  # TypeError: a delimiter of two characters
             raise DatasetError(f"{file.name}: {error}") from error
         except ValueError as error:
             raise DatasetError(f"{file.name}:{error}") from error

@@ -37,10 +37,16 @@ func (a *agent) startChain(ctx context.Context, request *pb.CompositionRequest, 
 
 // createJob creates the Kubernetes Job of a chain and notes it in the exchange. kept waits for the job's queue.
 func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, chain []string, e *exchange, kept func() error) error {
+	tell, err := a.datasets(ctx, chain)
+	if err != nil {
+		return err
+	}
 	for {
 		start := a.nextStart(request.GetJobName())
 		name := kubernetesJobName(request.GetJobName(), a.namespace, start)
-		created, err := a.jobs.Create(ctx, a.manifest(name, request, chain), metav1.CreateOptions{})
+		job := a.manifest(name, request, chain)
+		tell(job)
+		created, err := a.jobs.Create(ctx, job, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
 			// From before this agent started, which begins to count at 1. What that request left in the queue, and a
 			// Pod of it that still consumes, nobody waits for any more.

@@ -26,9 +26,10 @@ func TestSeedOwnLaunchFiles(t *testing.T) {
 	want := map[string]string{
 		"/requestTypes/sqlDataRequest": `{"name":"sqlDataRequest","requiredServices":["sql-query","sql-algorithm"],` +
 			`"optionalServices":{"sql-aggregate":"aggregate","sql-anonymize":"anonymize"}}`,
-		"/archetypes/computeToData":                             `{"name":"computeToData","computeProvider":"dataProvider","resultRecipient":"requestor","weight":100}`,
-		"/microservices/sql-aggregate/chainMetadata":            `{"name":"sql-aggregate","label":"computeProvider","allowedOutputs":["sql-algorithm"]}`,
-		"/datasets/wageGap":                                     `{"name":"wageGap","type":"csv","delimiter":";","tables":["Aanstellingen","Personen"]}`,
+		"/archetypes/computeToData":                  `{"name":"computeToData","computeProvider":"dataProvider","resultRecipient":"requestor","weight":100}`,
+		"/microservices/sql-aggregate/chainMetadata": `{"name":"sql-aggregate","label":"computeProvider","allowedOutputs":["sql-algorithm"]}`,
+		"/datasets/wageGap": `{"name":"wageGap","type":"csv","delimiter":";","tables":["Aanstellingen","Personen"],` +
+			`"sensitive_columns":{"Aanstellingen":["Ingdatdv"],"Personen":["Gebdat"]}}`,
 		"/agents/UVA/requestType/sqlDataRequest/sql-anonymize ": `sql-anonymize`,
 	}
 	for key, value := range want {

@@ -89,6 +89,7 @@ type Microservice struct {
 	Name           string   `json:"name"`
 	Label          string   `json:"label"` // the role that runs it
 	AllowedOutputs []string `json:"allowedOutputs"`
+	Anonymizes     []string `json:"anonymizes,omitempty"` // sensitive columns that leave it anonymous
 }
 
 // Dataset describes the files of a data set.
@@ -97,6 +98,8 @@ type Dataset struct {
 	Type      string   `json:"type,omitempty"`
 	Delimiter string   `json:"delimiter,omitempty"`
 	Tables    []string `json:"tables,omitempty"`
+
+	SensitiveColumns map[string][]string `json:"sensitive_columns,omitempty"` // by table
 }
 
 // Agent is a running agent.

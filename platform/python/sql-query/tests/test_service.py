@@ -74,9 +74,16 @@ def test_an_sql_error_is_the_answer_and_the_container_ends(sidecar, ports, servi
     process = service()
     sidecar.deliver(ports[1], message("SELECT Salaris FROM Personen"))
     answer = sidecar.answer()
-    assert answer.metadata["error"] == "sql-query: no such column: Salaris"
+    assert answer.metadata["error"] == "sql-query: no such column: Salaris (line 1, column 8)"
     sidecar.stopped.get(timeout=10)
     assert process.wait(timeout=10) == 0
+
+
+def test_a_sensitive_column_is_refused_by_name(sidecar, ports, service, message, monkeypatch):
+    monkeypatch.setenv("DATASETS", '[{"tables": ["Personen"], "sensitive_columns": {"Personen": ["Gebdat"]}}]')
+    service()
+    sidecar.deliver(ports[1], message("SELECT * FROM Personen"))
+    assert sidecar.answer().metadata["error"].startswith("sql-query: Personen.Gebdat is sensitive")
 
 
 def test_another_request_type_is_refused_aloud(sidecar, ports, service, message):
