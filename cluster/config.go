@@ -27,6 +27,8 @@ type Config struct {
 	LaunchDir string // host folder that the node mounts, for the orchestrator's /app/etcd
 	MountDir  string // host folder that the node mounts, see [Mount]
 
+	WorkspaceDir string // host folder that the node mounts, see [Datasets]
+
 	Nodes int // how many, the control plane included; 0 is 1
 }
 
@@ -57,6 +59,9 @@ func (c Config) validate() error {
 	if c.MountDir != "" && !filepath.IsAbs(c.MountDir) {
 		errs = append(errs, fmt.Errorf("folder of mounts %q: must be absolute", c.MountDir))
 	}
+	if c.WorkspaceDir != "" && !filepath.IsAbs(c.WorkspaceDir) {
+		errs = append(errs, fmt.Errorf("workspace %q: must be absolute", c.WorkspaceDir))
+	}
 	if c.Nodes < 0 || c.Nodes > MaxNodes {
 		errs = append(errs, fmt.Errorf("%d nodes: a cluster has 1 to %d", c.Nodes, MaxNodes))
 	}
@@ -85,6 +90,9 @@ func (c Config) kindConfig(static bool, q Quirks) *v1alpha4.Cluster {
 	}
 	if c.MountDir != "" {
 		mounts = append(mounts, v1alpha4.Mount{HostPath: c.MountDir, ContainerPath: nodeMountDir, Readonly: true})
+	}
+	if c.WorkspaceDir != "" {
+		mounts = append(mounts, v1alpha4.Mount{HostPath: c.WorkspaceDir, ContainerPath: nodeWorkspaceDir, Readonly: true})
 	}
 	mounts = append(mounts, v1alpha4.Mount{HostPath: filepath.Join(c.StateDir, kubeletUnitFile), ContainerPath: nodeKubeletUnit, Readonly: true})
 	node := v1alpha4.Node{Role: v1alpha4.ControlPlaneRole, Image: c.NodeImage, ExtraMounts: slices.Clone(mounts)}

@@ -11,18 +11,12 @@ import (
 	"slices"
 	"strings"
 	"text/template"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation"
-	sigsyaml "sigs.k8s.io/yaml"
 )
 
-// PolicyMounts is the name of the admission policy that mounts host folders into Pods. It comes and goes with what there
-// is to mount, so that it is always created through the API.
+// PolicyMounts is the name of the admission policy that mounts host folders into Pods.
 const PolicyMounts = "mounts.dynsandbox.dev"
 
 // Mount is a folder of [Config].MountDir that stands in for a folder of an image, in every container of that image.
@@ -85,8 +79,8 @@ var mountsTemplate = template.Must(template.New("mounts.yaml").Parse(mountsManif
 
 // mountPolicy returns the policy for mounts and its binding, and what tells it from those for others.
 func mountPolicy(mounts []Mount) (objects []Object, version string, err error) {
-	byImage := map[string]map[string]string{}
-	points := map[string][]string{}
+	byImage := map[string]map[string]string{probeImage: {"volume": "mount-probe", "host": nodeMountDir, "path": "/probe"}}
+	points := map[string][]string{probeImage: {}}
 	for _, m := range mounts {
 		for _, ref := range m.Images {
 			for _, image := range spellings(ref) {
@@ -106,84 +100,22 @@ func mountPolicy(mounts []Mount) (objects []Object, version string, err error) {
 	sum := sha256.Sum256([]byte(mountsManifest + literals["ByImage"] + literals["Points"]))
 	version = hex.EncodeToString(sum[:8])
 	literals["Version"] = version
-	var out strings.Builder
-	if err := mountsTemplate.Execute(&out, literals); err != nil {
-		return nil, "", err
-	}
-	for _, doc := range strings.Split(out.String(), "\n---\n") {
-		u := &unstructured.Unstructured{}
-		if err := sigsyaml.Unmarshal([]byte(doc), &u.Object); err != nil {
-			return nil, "", fmt.Errorf("read policy %s: %w", PolicyMounts, err)
-		}
-		objects = append(objects, Object{Unstructured: u})
-	}
-	return objects, version, nil
+	objects, err = policyOf(mountsTemplate, literals)
+	return objects, version, err
 }
-
-// mountsWait is how long a policy may take to come into force, or out of it: a second as a rule.
-const mountsWait = time.Minute
 
 // SetMounts has these folders mounted into every container of their images, in all Pods that are made from now on, whoever
 // makes them; no others. It returns when that is so. Pods that there are stay as they are.
 func (c *Client) SetMounts(ctx context.Context, mounts []Mount) error {
-	ctx, cancel := context.WithTimeout(ctx, mountsWait)
-	defer cancel()
+	p := comingPolicy{name: PolicyMounts, annotation: AnnotationMounts, what: "mounts"}
 	if len(mounts) == 0 {
-		return c.removeMounts(ctx)
+		return c.removePolicy(ctx, p)
 	}
 	objects, version, err := mountPolicy(mounts)
 	if err != nil {
 		return err
 	}
-	report, err := c.Apply(ctx, objects)
-	if err != nil {
-		return fmt.Errorf("create admission policy: %w", err)
-	}
-	if len(report.Skipped) > 0 {
-		return fmt.Errorf("create admission policy: %s", report.Skipped[0])
-	}
-	return c.probeMounts(ctx, mounts[0].Images[0], version)
-}
-
-// removeMounts removes the policy.
-func (c *Client) removeMounts(ctx context.Context) error {
-	api := c.Clientset.AdmissionregistrationV1()
-	bindingErr := api.MutatingAdmissionPolicyBindings().Delete(ctx, PolicyMounts, metav1.DeleteOptions{})
-	policyErr := api.MutatingAdmissionPolicies().Delete(ctx, PolicyMounts, metav1.DeleteOptions{})
-	gone := true
-	for _, err := range []error{bindingErr, policyErr} {
-		if err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("remove admission policy %s: %w", PolicyMounts, err)
-		}
-		gone = gone && err != nil
-	}
-	if gone {
-		return nil // it was gone before
-	}
-	return c.probeMounts(ctx, "", "")
-}
-
-// probeMounts asks the API server, without making anything, for a Pod with an image until the answer shows that the
-// policy's version acts on it.
-func (c *Client) probeMounts(ctx context.Context, image, version string) error {
-	what := "the mounts to take effect"
-	if version == "" {
-		what = "the mounts to be over"
-	}
-	return poll(ctx, what, 100*time.Millisecond, func(ctx context.Context) error {
-		p := probe.DeepCopy()
-		if image != "" {
-			p.Spec.Containers[0].Image = image
-		}
-		got, err := c.Clientset.CoreV1().Pods(p.Namespace).Create(ctx, p, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err != nil {
-			return err
-		}
-		if has := got.Annotations[AnnotationMounts]; has != version {
-			return fmt.Errorf("%s: version %q acts, not %q", PolicyMounts, has, version)
-		}
-		return nil
-	})
+	return c.setPolicy(ctx, p, objects, version)
 }
 
 // Mounted reports whether a Pod's container has a folder mounted.

@@ -56,6 +56,9 @@ func (c *Client) probePolicies(ctx context.Context) error {
 	})
 }
 
+// probeImage is the image of the probe. Policies that look at images name it too.
+const probeImage = "dynsandbox/probe:none"
+
 // probe asks for everything that the policies must change in Pods.
 var probe = &corev1.Pod{
 	ObjectMeta: metav1.ObjectMeta{
@@ -63,10 +66,10 @@ var probe = &corev1.Pod{
 		Labels: map[string]string{"app": metav1.NamespaceDefault, "batch.kubernetes.io/job-name": "dynsandbox-probe"},
 	},
 	Spec: corev1.PodSpec{
-		InitContainers: []corev1.Container{{Name: "init", Image: "dynsandbox/probe:none", ImagePullPolicy: corev1.PullAlways}},
-		Containers:     []corev1.Container{{Name: "main", Image: "dynsandbox/probe:none", ImagePullPolicy: corev1.PullAlways}},
+		InitContainers: []corev1.Container{{Name: "init", Image: probeImage, ImagePullPolicy: corev1.PullAlways}},
+		Containers:     []corev1.Container{{Name: "main", Image: probeImage, ImagePullPolicy: corev1.PullAlways}},
 		Volumes: []corev1.Volume{{Name: "volume", VolumeSource: corev1.VolumeSource{
-			Image: &corev1.ImageVolumeSource{Reference: "dynsandbox/probe:none", PullPolicy: corev1.PullAlways}}}},
+			Image: &corev1.ImageVolumeSource{Reference: probeImage, PullPolicy: corev1.PullAlways}}}},
 	},
 }
 

@@ -15,7 +15,7 @@ const goCommands = "go/cmd"
 var moduleFiles = []string{"go.mod", "go.sum"}
 
 // notServices are the folders of a workspace in which no services of other languages are looked for.
-var notServices = []string{"go", "python", "proto-files", "charts", "configuration", "scenarios", "node_modules"}
+var notServices = []string{"go", "python", "proto-files", "charts", "configuration", "scenarios", "datasets", "node_modules"}
 
 // ServiceFolders returns the names of the workspace's folders that have the shape of a service, whether anything refers to
 // them or not.

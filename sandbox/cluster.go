@@ -23,15 +23,16 @@ type engineClient = *client.Client
 // newCluster returns the sandbox's cluster as it should be; whether it exists is its own to say. Phases use it through
 // bringUp.describe: the one that loads images must wait for the creation that another has begun.
 func (b *bringUp) newCluster() (*cluster.Cluster, error) {
-	return b.session.cluster(b.network, b.node.Ref, b.node.KubernetesVersion, b.record.Nodes)
+	return b.session.cluster(b.network, b.node.Ref, b.node.KubernetesVersion, b.record.Workspace, b.record.Nodes)
 }
 
-// cluster returns the sandbox's cluster on a network; node image, version and number of nodes are needed only to
+// cluster returns the sandbox's cluster on a network; node image, version, workspace and number of nodes are needed only to
 // create it.
-func (s *session) cluster(network cluster.Network, nodeImage, kubernetes string, nodes int) (*cluster.Cluster, error) {
+func (s *session) cluster(network cluster.Network, nodeImage, kubernetes, workspace string, nodes int) (*cluster.Cluster, error) {
 	c, err := cluster.New(s.docker, cluster.Config{
 		Sandbox: s.state.Name, NodeImage: nodeImage, KubernetesVersion: kubernetes, Nodes: nodes,
 		Network: network, StateDir: s.state.Dir, LaunchDir: s.state.launchFiles(), MountDir: s.state.mounts(),
+		WorkspaceDir: workspace,
 	})
 	if err != nil {
 		return nil, err

@@ -197,7 +197,7 @@ func (s *session) resume(ctx context.Context) error {
 	if _, err := s.openStore(ctx, network); err != nil {
 		return err
 	}
-	c, err := s.cluster(network, "", "", 0)
+	c, err := s.cluster(network, "", "", "", 0)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/fixtures"
 	"github.com/dynsandbox/dynsandbox/images"
 )
 
@@ -151,7 +152,7 @@ func TestMountsOfAWorkspace(t *testing.T) {
 	if err := unstructured.SetNestedSlice(o.Object, containers, "spec", "template", "spec", "containers"); err != nil {
 		t.Fatal(err)
 	}
-	w := &workspace{found: images.Found{Services: []images.Service{svc}}, rendered: &cluster.Rendered{Objects: []cluster.Object{o}}}
+	w := &workspace{launch: new(fixtures.Set), found: images.Found{Services: []images.Service{svc}}, rendered: &cluster.Rendered{Objects: []cluster.Object{o}}}
 	m := mounts{dir: t.TempDir(), reader: &images.DirectoryReader{}}
 	if got := m.of(w); len(got) != 0 {
 		t.Errorf("nothing is in the folder, and mounted is %v", got)

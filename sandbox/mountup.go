@@ -90,7 +90,7 @@ func (m mounts) of(w *workspace) []cluster.Mount {
 	return out
 }
 
-// pointsOf are the places at which the charts have volumes in a service's containers, sorted.
+// pointsOf are the places at which the charts have volumes in a service's containers, and that of data sets, sorted.
 func pointsOf(w *workspace, svc images.Service) []string {
 	var out []string
 	for _, o := range w.rendered.Objects {
@@ -105,6 +105,9 @@ func pointsOf(w *workspace, svc images.Service) []string {
 				}
 			}
 		}
+	}
+	if w.readsDatasets(svc) {
+		out = append(out, cluster.DatasetsPath)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

@@ -21,6 +21,8 @@ type workspace struct {
 	rendered *cluster.Rendered
 	found    images.Found
 	agents   []agent
+	datasets cluster.Datasets
+	strange  []string // folders of data sets that are no agent's
 
 	scenarios []*scenarios.Scenario
 }
@@ -54,6 +56,9 @@ func readWorkspace(dir, brokerPassword string, strict bool) (*workspace, error) 
 		}
 	}
 	if w.found, err = images.Discover(dir, refs); err != nil {
+		return nil, err
+	}
+	if w.datasets, w.strange, err = readDatasets(w); err != nil {
 		return nil, err
 	}
 	w.scenarios, err = workspaceScenarios(dir)
@@ -130,6 +135,7 @@ func (b *bringUp) read(ctx context.Context) (string, error) {
 	for _, problem := range w.launch.Warnings {
 		b.feed.note(problem.Error())
 	}
+	b.noteDatasets(w.strange)
 	quirks, err := cluster.DetectQuirks(ctx, b.session.docker)
 	if err != nil {
 		return "", err

@@ -251,8 +251,14 @@ func (b *bringUp) apply(ctx context.Context) (deployed, error) {
 	if b.deployment, err = hashObjects(objects); err != nil {
 		return deployed{}, err
 	}
+	if err := b.client.ClearDatasets(ctx, b.workspace.datasets); err != nil {
+		return deployed{}, err
+	}
 	report, err := b.client.Apply(ctx, objects)
 	if err != nil {
+		return deployed{Report: report}, err
+	}
+	if err := b.ensureDatasets(ctx); err != nil {
 		return deployed{Report: report}, err
 	}
 	gone, err := b.client.Prune(ctx, objects)
@@ -279,7 +285,7 @@ func (b *bringUp) objects() ([]cluster.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects := cluster.OutsideObjects(b.network)
+	objects := append(cluster.OutsideObjects(b.network), b.workspace.datasets.Objects()...)
 	for _, o := range b.workspace.rendered.Objects {
 		p, err := pinned(o, record)
 		if err == nil {

@@ -47,6 +47,8 @@ func hints(err error) []string {
 		return []string{"dynsandbox up goes on from there"}
 	case errors.Is(err, cluster.ErrNoMounts):
 		return []string{"make the cluster anew: dynsandbox down --purge, then up --mount", "or go on without: dynsandbox up --mount=false"}
+	case errors.Is(err, cluster.ErrNoWorkspace):
+		return []string{"make the cluster anew: dynsandbox down --purge, then up"}
 	case errors.Is(err, cluster.ErrOtherOwner):
 		return []string{"another name: dynsandbox up --name OTHER", "or remove that one, with the state folder that it has: XDG_STATE_HOME=... dynsandbox down --purge"}
 	case strings.Contains(err.Error(), "too many open files"): // in the log of a Pod that watches files

@@ -90,10 +90,16 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// copyPlatform makes the workspace anew, as it is in the repository.
+// copyPlatform makes the workspace anew, as it is in the repository. The folder itself stays: nodes may have it mounted.
 func copyPlatform() error {
-	if err := os.RemoveAll(workspace); err != nil {
+	old, err := filepath.Glob(filepath.Join(workspace, "*"))
+	if err != nil {
 		return err
+	}
+	for _, path := range old {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
 	}
 	from := filepath.Join(root, "platform")
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {

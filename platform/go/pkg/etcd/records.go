@@ -90,6 +90,7 @@ type Microservice struct {
 	Label          string   `json:"label"` // the role that runs it
 	AllowedOutputs []string `json:"allowedOutputs"`
 	Anonymizes     []string `json:"anonymizes,omitempty"` // sensitive columns that leave it anonymous
+	Datasets       []string `json:"datasets,omitempty"`   // that it reads
 }
 
 // Dataset describes the files of a data set.
