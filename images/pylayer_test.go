@@ -99,7 +99,7 @@ func TestChangeOfSourcesIsOneLayer(t *testing.T) {
 		"a folder is gone":                   {string(ours), platformSteps, remove("query/data/sub"), ""},
 		"a folder is a file now":             {string(ours), platformSteps, andThen(remove("query/data/sub"), write("query/data/sub", "")), "is no longer what it was"},
 		"a file that nothing takes":          {string(ours), platformSteps, write("query/README.txt", "read me"), ""},
-		"requirements":                       {string(ours), platformSteps, write("query/requirements.txt", "numpy\npandas\n"), "requirements.txt was changed: RUN pip install /tmp/install/${WHEEL_NAME} -r /tmp/install/requirements.txt && rm -r /tmp/install (line "},
+		"requirements":                       {string(ours), platformSteps, write("query/requirements.txt", "numpy\npandas\n"), "requirements.txt was changed: RUN pip install /tmp/install/${WHEEL_NAME} -r /tmp/install/requirements.txt && rm -r /tmp/install "},
 		"the Dockerfile":                     {string(ours), platformSteps, write("Dockerfile", string(ours)+"ENV A=1\n"), "the Dockerfile was changed"},
 		"the library":                        {string(ours), platformSteps, write("lib/lib.py", "changed"), "the Python library was changed"},
 		"the messages":                       {string(ours), platformSteps, write("lib/protofiles/a_pb2.py", "changed"), "the Python library was changed"},

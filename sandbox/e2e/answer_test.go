@@ -99,13 +99,19 @@ func post(t *testing.T, userID string, providers []string, options map[string]bo
 
 func postQuery(t *testing.T, userID, query, algorithm string, providers []string, options map[string]bool) (status int, body []byte) {
 	t.Helper()
+	data := map[string]any{"type": "sqlDataRequest", "query": query, "algorithm": algorithm, "options": options}
+	return postRequest(t, userID, data, providers)
+}
+
+// postRequest sends a data request of any type.
+func postRequest(t *testing.T, userID string, data map[string]any, providers []string) (status int, body []byte) {
+	t.Helper()
+	data["requestMetadata"] = map[string]any{}
 	request, err := json.Marshal(map[string]any{
-		"type":          "sqlDataRequest",
+		"type":          data["type"],
 		"user":          map[string]string{"id": userID, "userName": "jorrit.stutterheim@cloudnation.nl"},
 		"dataProviders": providers,
-		"data_request": map[string]any{
-			"type": "sqlDataRequest", "query": query, "algorithm": algorithm, "options": options, "requestMetadata": map[string]any{},
-		},
+		"data_request":  data,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -74,6 +74,6 @@ func (a *agent) handlers() service.Handlers {
 
 func (a *agent) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/agent/v1/sqlDataRequest/"+a.namespace, a.serveData)
+	mux.HandleFunc("/agent/v1/{type}/"+a.namespace, a.serveData) // which types there are is the launch files' to say
 	return mux
 }

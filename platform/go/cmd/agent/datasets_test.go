@@ -16,7 +16,7 @@ func TestServicesLearnOfDatasets(t *testing.T) {
 		etcd.DatasetKey("wageGap"):            dataset,
 		etcd.MicroserviceKey("sql-anonymize"): etcd.Microservice{Name: "sql-anonymize", Anonymizes: []string{"born"}},
 	})
-	a := newAgent("UVA", store, nil, nil, images{tag: func(string) string { return "main" }})
+	a := newAgent("UVA", store, nil, nil, nil, images{tag: func(string) string { return "main" }})
 	for _, tt := range []struct {
 		chain []string
 		want  map[string]string
@@ -54,7 +54,7 @@ func TestServicesLearnOfDatasets(t *testing.T) {
 
 func TestWithoutDatasetsNothingIsAdded(t *testing.T) {
 	t.Parallel()
-	a := newAgent("UVA", configured(t, nil), nil, nil, images{tag: func(string) string { return "main" }})
+	a := newAgent("UVA", configured(t, nil), nil, nil, nil, images{tag: func(string) string { return "main" }})
 	tell, err := a.datasets(t.Context(), []string{"sql-query"})
 	if err != nil {
 		t.Fatal(err)
