@@ -68,6 +68,9 @@ func (j *job) answer(ctx context.Context, m *pb.MicroserviceCommunication) error
 	j.end() // before the answer, upon which the next request may follow
 	out := chainSending(m, microserviceCommunication, m.GetRequestMetadata().GetReturnAddress())
 	if err := j.server.send(ctx, out); err != nil {
+		j.mu.Lock()
+		j.answered = ""
+		j.mu.Unlock()
 		return err
 	}
 	j.acknowledge(ctx, id)

@@ -473,3 +473,31 @@ func TestPodThatEndsLeavesWhatItsChainCouldNotFinish(t *testing.T) {
 		t.Errorf("answers %v, want none", answers)
 	}
 }
+
+func TestPodThatEndsWhileItsAnswerCouldNotBeSent(t *testing.T) {
+	t.Parallel()
+	broker := withQueues(t, jobQueue, agentQueue)
+	s := startSidecar(t, broker)
+	unsent := make(chan error, 1)
+	f := startFirst(t, func(_ context.Context, m *pb.MicroserviceCommunication) error {
+		broker.mu.Lock()
+		broker.max = 1
+		broker.mu.Unlock()
+		_, err := pb.NewMicroserviceClient(s).SendData(t.Context(), m)
+		unsent <- err
+		<-s.server.stopped
+		return err
+	})
+	s.beginChain(t, f)
+	broker.put(t, jobQueue, microserviceCommunication, data("C1", ""))
+	if err := <-unsent; err == nil {
+		t.Fatal("the answer was sent")
+	}
+	s.cancel()
+	if err := <-s.ended; !errors.Is(err, errUnanswered) {
+		t.Errorf("sidecar ended with %v, want that another pod has to answer", err)
+	}
+	if left := broker.ready(t, jobQueue); !slices.Equal(left, []string{"C1"}) {
+		t.Errorf("job queue has %q, want C1", left)
+	}
+}
