@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,7 +133,7 @@ func TestStoreThatIsAway(t *testing.T) {
 		name     string
 		away     time.Duration
 		approved bool
-	}{{"comes back in time", 15 * time.Second, true}, {"stays away", time.Minute, false}} {
+	}{{"comes back in time", 10 * time.Second, true}, {"stays away", time.Minute, false}} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -156,6 +157,24 @@ func TestStoreThatIsAway(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestPolicyUpdateWithoutItsAgreementsIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &awayStore{Memory: agreements(t), key: etcd.AgreementKey("VU"), until: time.Now().Add(time.Minute)}
+		sidecar := sidecartest.New()
+		e := &enforcer{store: store, sidecar: sidecar}
+		message := sidecartest.Envelope("policyUpdate", &pb.PolicyUpdate{
+			Type: "policyUpdate", User: &pb.User{UserName: "ann@x"}, DataProviders: []string{"UVA", "VU"},
+		}, nil)
+		if err := e.handlers()["policyUpdate"](t.Context(), message); err == nil || !strings.Contains(err.Error(), "connection refused") {
+			t.Errorf("error = %v, want the store's", err)
+		}
+		if n := len(sidecar.Calls); n != 0 {
+			t.Errorf("%d messages sent, want none: they would end the job", n)
+		}
+	})
 }
 
 // awayStore can't read one key for a while.

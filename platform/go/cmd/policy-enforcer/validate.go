@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -43,10 +42,10 @@ func intersect(list, allowed []string) []string {
 	return both
 }
 
-// How long the store is asked again for an agreement that can't be read, and how often. It is less than the 30 s that
-// the gateway waits for the answer.
+// How long the store is asked again for an agreement that can't be read, and how often. The gateway waits 30 s for its
+// answer, and the orchestrator may need 10 s of them to wait for agents.
 const (
-	readPatience = 20 * time.Second
+	readPatience = 15 * time.Second
 	readPause    = 500 * time.Millisecond
 )
 
@@ -91,14 +90,11 @@ func (e *enforcer) judgeAll(ctx context.Context, user *pb.User, providers []stri
 }
 
 // validate holds a user's request against the agreements of all data providers. A provider without an agreement is
-// invalid like one that doesn't know the user. When an agreement can't be read nothing is approved: without that
-// provider the request would be another one, whose answer looks like the answer to this.
-func (e *enforcer) validate(ctx context.Context, user *pb.User, providers []string) *pb.ValidationResponse {
+// invalid like one that doesn't know the user. When an agreement can't be read, which is the error, nothing is approved:
+// without that provider the request would be another one, whose answer looks like the answer to this.
+func (e *enforcer) validate(ctx context.Context, user *pb.User, providers []string) (*pb.ValidationResponse, error) {
 	providers = slices.Compact(slices.Sorted(slices.Values(providers)))
 	verdicts, err := e.judgeAll(ctx, user, providers)
-	if err != nil {
-		slog.ErrorContext(ctx, "agreements not read, nothing is approved", "error", err)
-	}
 	response := &pb.ValidationResponse{
 		Type:               "validationResponse",
 		User:               user,
@@ -120,5 +116,5 @@ func (e *enforcer) validate(ctx context.Context, user *pb.User, providers []stri
 		response.RequestApproved = true
 		response.Auth = &pb.Auth{AccessToken: accessToken, RefreshToken: refreshToken}
 	}
-	return response
+	return response, err
 }
