@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -224,26 +225,32 @@ func TestExpiredJobIsRemoved(t *testing.T) {
 
 func TestJobThatIsEndedFailsItsRequestAndStaysEnded(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		p := newParty(t, "UVA", roleAll)
-		ctx, cancel := context.WithCancel(t.Context())
-		defer synctest.Wait()
-		defer cancel()
-		go func() { _ = p.expireQueues(ctx) }()
-		replies := p.post(validBody)
-		synctest.Wait()
-		_ = p.store.Delete(ctx, "/agents/jobs/UVA/queueInfo/ann-12345678uva1")
-		if got := <-replies; got.status != 500 || !strings.Contains(got.body, "the job was ended") {
-			t.Errorf("answer = %+v", got)
-		}
-		synctest.Wait()
-		if left, _ := p.store.List(t.Context(), etcd.JobPrefix("UVA")); len(left) != 0 || len(p.cluster.names()) != 0 {
-			t.Errorf("left in the store: %v, in the cluster: %v", left, p.cluster.names())
-		}
-		if got := <-p.post(validBody); got.status != 400 {
-			t.Errorf("next answer = %+v, want that there is no such job", got)
-		}
-	})
+	// A third party whose place another takes has no part in the job any more, too.
+	for name, role := range map[string]string{"UVA": roleAll, "SURF": roleComputeProvider} {
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newParty(t, name, role)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer synctest.Wait()
+				defer cancel()
+				go func() { _ = p.expireQueues(ctx) }()
+				replies := p.post(validBody)
+				synctest.Wait()
+				_ = p.store.Delete(ctx, etcd.QueueInfoKey(name, "ann-12345678"+p.namespace+"1"))
+				if got := <-replies; got.status != 500 || !strings.Contains(got.body, "the job was ended") {
+					t.Errorf("answer = %+v", got)
+				}
+				synctest.Wait()
+				if left, _ := p.store.List(t.Context(), etcd.JobPrefix(name)); len(left) != 0 || len(p.cluster.names()) != 0 {
+					t.Errorf("left in the store: %v, in the cluster: %v", left, p.cluster.names())
+				}
+				if got := <-p.post(validBody); got.status != 400 {
+					t.Errorf("next answer = %+v, want that there is no such job", got)
+				}
+			})
+		})
+	}
 }
 
 func TestRenewedQueueKeepsWhatTheOrchestratorChanged(t *testing.T) {
@@ -260,6 +267,86 @@ func TestRenewedQueueKeepsWhatTheOrchestratorChanged(t *testing.T) {
 	got, err := p.composition(t.Context(), "ann@x", "ann-12345678")
 	if err != nil || got.GetRole() != roleDataProvider || got.GetLocalJobName() != "ann-12345678uva2" {
 		t.Errorf("stored = %v, %v, want the changed role and the new queue", got, err)
+	}
+}
+
+func TestRenewedQueueOfAJobThatWasEnded(t *testing.T) {
+	t.Parallel()
+	p := newParty(t, "UVA", roleAll)
+	request, err := p.composition(t.Context(), "ann@x", "ann-12345678")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Its part is about to be removed.
+	_ = p.store.Delete(t.Context(), etcd.QueueInfoKey("UVA", "ann-12345678uva1"))
+	if err := p.renewQueue(t.Context(), request); !errors.Is(err, errNoJob) {
+		t.Errorf("error = %v, want that there is no such job", err)
+	}
+	if left, _ := p.store.List(t.Context(), etcd.QueueInfoPrefix("UVA")); len(left) != 0 {
+		t.Errorf("leases left: %v, want none", left)
+	}
+	if err := p.expire(t.Context(), "ann-12345678uva1"); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := p.store.List(t.Context(), etcd.JobPrefix("UVA")); len(left) != 0 {
+		t.Errorf("left in the store: %v", left)
+	}
+}
+
+// gapStore does something once, between a read and a change.
+type gapStore struct {
+	*etcdtest.Memory
+	gap func()
+}
+
+func (s *gapStore) Swap(ctx context.Context, changes ...etcd.Change) (bool, error) {
+	if gap := s.gap; gap != nil {
+		s.gap = nil
+		gap()
+	}
+	return s.Memory.Swap(ctx, changes...)
+}
+
+func TestQueueThatIsRenewedWhileItsJobChanges(t *testing.T) {
+	t.Parallel()
+	key := etcd.JobKey("UVA", "ann@x", "ann-12345678")
+	for _, test := range []struct {
+		name string
+		gap  func(p *party)
+		err  error
+		left []string // keys
+	}{
+		{"another role", func(p *party) { p.tell(t, roleDataProvider) }, nil, []string{key, etcd.QueueInfoKey("UVA", "ann-12345678uva2")}},
+		{"ended", func(p *party) {
+			_ = p.store.Delete(t.Context(), etcd.QueueInfoKey("UVA", "ann-12345678uva1"))
+			_ = p.expire(t.Context(), "ann-12345678uva1")
+		}, errNoJob, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := newParty(t, "UVA", roleAll)
+			request, err := p.composition(t.Context(), "ann@x", "ann-12345678")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.agent.store = &gapStore{p.store, func() { test.gap(p) }}
+			if err := p.renewQueue(t.Context(), request); !errors.Is(err, test.err) {
+				t.Errorf("error = %v, want %v", err, test.err)
+			}
+			entries, _ := p.store.List(t.Context(), etcd.JobPrefix("UVA"))
+			var left []string
+			for _, e := range entries {
+				left = append(left, e.Key)
+				if part := new(pb.CompositionRequest); e.Key == key {
+					if err := json.Unmarshal(e.Value, part); err != nil || part.GetRole() != roleDataProvider || part.GetLocalJobName() != "ann-12345678uva2" {
+						t.Errorf("stored = %v, %v, want the changed role and the new queue", part, err)
+					}
+				}
+			}
+			if !slices.Equal(left, test.left) {
+				t.Errorf("left in the store: %v, want %v", left, test.left)
+			}
+		})
 	}
 }
 

@@ -94,23 +94,46 @@ func (a *agent) renewQueue(ctx context.Context, request *pb.CompositionRequest) 
 	if err != nil {
 		return fmt.Errorf("renew queue %s: not named like a queue of job %s", old, request.GetJobName())
 	}
-	key := etcd.JobKey(a.name, request.GetUser().GetUserName(), request.GetJobName())
-	stored, found, err := etcd.Get[*pb.CompositionRequest](ctx, a.store, key) // the orchestrator may have changed it
-	if err == nil && !found {
-		err = errNoJob
-	}
-	if err != nil {
-		return err
-	}
 	request.LocalJobName = localJobName(request.GetJobName(), a.namespace, n+1)
-	stored.LocalJobName = request.LocalJobName
-	if err := a.keepQueue(ctx, stored); err != nil {
+	if err := a.keepQueue(ctx, request); err != nil {
 		return err
 	}
-	if err := etcd.Put(ctx, a.store, key, stored); err != nil {
-		return err
+	if err := a.exchangeQueue(ctx, request, old); err != nil {
+		return errors.Join(err, a.store.Delete(ctx, etcd.QueueInfoKey(a.name, request.GetLocalJobName()))) // the new one goes again
 	}
-	return a.store.Delete(ctx, etcd.QueueInfoKey(a.name, old)) // expireQueues deletes the queue
+	return nil
+}
+
+// exchangeQueue puts a job's new queue in the place of the old one, whose lease it ends: then expireQueues deletes that. The
+// rest of the composition request stays as it is stored, which may be otherwise since it was read. A lease that has ended
+// already is the end of the job.
+func (a *agent) exchangeQueue(ctx context.Context, request *pb.CompositionRequest, old string) error {
+	key := etcd.JobKey(a.name, request.GetUser().GetUserName(), request.GetJobName())
+	lease := etcd.Change{Key: etcd.QueueInfoKey(a.name, old)}
+	for {
+		stored, err := a.store.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		if lease.Old, err = a.store.Get(ctx, lease.Key); err != nil {
+			return err
+		}
+		if stored == nil || lease.Old == nil {
+			return errNoJob
+		}
+		renewed := new(pb.CompositionRequest)
+		if err := json.Unmarshal(stored, renewed); err != nil {
+			return fmt.Errorf("decode %s: %w", key, err)
+		}
+		renewed.LocalJobName = request.GetLocalJobName()
+		value, err := json.Marshal(renewed)
+		if err != nil {
+			return fmt.Errorf("encode %s: %w", key, err)
+		}
+		if done, err := a.store.Swap(ctx, etcd.Change{Key: key, Old: stored, New: value}, lease); done || err != nil {
+			return err
+		}
+	}
 }
 
 // expireQueues deletes the queue and the composition request of each job whose lease has ended, those that ended

@@ -126,6 +126,28 @@ func (c *Client) commit(ctx context.Context, ops []clientv3.Op) error {
 	return err
 }
 
+// Swap implements [Store].
+func (c *Client) Swap(ctx context.Context, changes ...Change) (bool, error) {
+	conditions, ops := make([]clientv3.Cmp, len(changes)), make([]clientv3.Op, len(changes))
+	for i, change := range changes {
+		conditions[i] = clientv3.Compare(clientv3.Value(change.Key), "=", string(change.Old)) // false without the key
+		if change.Old == nil {
+			conditions[i] = clientv3.Compare(clientv3.CreateRevision(change.Key), "=", 0)
+		}
+		ops[i] = clientv3.OpPut(change.Key, string(change.New))
+		if change.New == nil {
+			ops[i] = clientv3.OpDelete(change.Key)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	response, err := c.etcd.Txn(ctx).If(conditions...).Then(ops...).Commit()
+	if err != nil {
+		return false, fmt.Errorf("change %s: %w", changes[0].Key, err)
+	}
+	return response.Succeeded, nil
+}
+
 func describe(batch []Entry) string {
 	if len(batch) == 1 {
 		return batch[0].Key

@@ -21,6 +21,9 @@ type Store interface {
 	List(ctx context.Context, prefix string) ([]Entry, error)
 	// Put writes the pairs, all at once as far as the server allows (see [Client.Put]).
 	Put(ctx context.Context, pairs ...Entry) error
+	// Swap makes the changes, up to 128 of them at once, if every key still has its old value. Otherwise it is false, and
+	// nothing has changed.
+	Swap(ctx context.Context, changes ...Change) (bool, error)
 	// PutLeased writes a pair that vanishes after ttl unless it is written again.
 	PutLeased(ctx context.Context, pair Entry, ttl time.Duration) error
 	// Delete removes a key; one that does not exist is no error.
@@ -34,6 +37,12 @@ type Store interface {
 type Entry struct {
 	Key   string
 	Value []byte
+}
+
+// Change is a key's value before and after. Nil stands for no such key.
+type Change struct {
+	Key      string
+	Old, New []byte
 }
 
 // Event is a key that was written, or one that is gone.
@@ -77,6 +86,28 @@ func Put(ctx context.Context, s Store, key string, record any) error {
 		return fmt.Errorf("encode %s: %w", key, err)
 	}
 	return s.Put(ctx, Entry{key, value})
+}
+
+// Update changes the record under key, as it is then whoever else writes it. It is false when there is none.
+func Update[T any](ctx context.Context, s Store, key string, change func(T)) (found bool, err error) {
+	for {
+		old, err := s.Get(ctx, key)
+		if err != nil || old == nil {
+			return false, err
+		}
+		var record T
+		if err := json.Unmarshal(old, &record); err != nil {
+			return false, fmt.Errorf("decode %s: %w", key, err)
+		}
+		change(record)
+		value, err := json.Marshal(record)
+		if err != nil {
+			return false, fmt.Errorf("encode %s: %w", key, err)
+		}
+		if done, err := s.Swap(ctx, Change{key, old, value}); done || err != nil {
+			return done, err
+		}
+	}
 }
 
 // Await returns the record under key, as soon as there is one. The error is ctx's when none appears in time.

@@ -2,6 +2,7 @@
 package etcdtest
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -76,6 +77,30 @@ func (m *Memory) Put(_ context.Context, pairs ...etcd.Entry) error {
 		m.tell(etcd.Event{Entry: p})
 	}
 	return nil
+}
+
+// Swap implements etcd.Store.
+func (m *Memory) Swap(_ context.Context, changes ...etcd.Change) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failure != nil {
+		return false, m.failure
+	}
+	for _, change := range changes {
+		if value, ok := m.values[change.Key]; ok != (change.Old != nil) || !bytes.Equal(value, change.Old) {
+			return false, nil
+		}
+	}
+	for _, change := range changes {
+		event := etcd.Event{Entry: etcd.Entry{Key: change.Key, Value: change.New}, Deleted: change.New == nil}
+		if event.Deleted {
+			delete(m.values, change.Key)
+		} else {
+			m.values[change.Key] = change.New
+		}
+		m.tell(event)
+	}
+	return true, nil
 }
 
 // PutLeased implements etcd.Store.
