@@ -27,8 +27,9 @@ const (
 
 // orchestrator answers validated requests.
 type orchestrator struct {
-	store   etcd.Store
-	sidecar pb.RabbitMQClient
+	store     etcd.Store
+	sidecar   pb.RabbitMQClient
+	revisions revisions
 }
 
 func (o *orchestrator) handlers() service.Handlers {

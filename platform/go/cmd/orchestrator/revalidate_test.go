@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 
 	"google.golang.org/protobuf/proto"
 
@@ -53,6 +56,16 @@ func leases(t *testing.T, store etcd.Store) []string {
 		}
 	}
 	return agents
+}
+
+// partOf is an agent's part in ann's job.
+func partOf(t *testing.T, store etcd.Store, agent string) *pb.CompositionRequest {
+	t.Helper()
+	part, _, err := etcd.Get[*pb.CompositionRequest](t.Context(), store, etcd.JobKey(agent, ann.GetUserName(), annsJob))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return part
 }
 
 var computeToDataRoles = map[string]string{"UVA": roleAll, "VU": roleAll}
@@ -168,12 +181,8 @@ func TestPolicyUpdated(t *testing.T) {
 			if got := leases(t, store); !slices.Equal(got, tt.left) {
 				t.Errorf("job left at %v, want %v", got, tt.left)
 			}
-			jobs, err := o.jobs(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
 			for agent, role := range tt.want {
-				part := jobs[annsJob].parts[agent]
+				part := partOf(t, store, agent)
 				if part.GetRole() != role || part.GetLocalJobName() != annsJob+strings.ToLower(agent)+"1" {
 					t.Errorf("%s's part = %v, want role %s and the queue that it had", agent, part, role)
 				}
@@ -203,5 +212,215 @@ func TestPolicyUpdateOfAJobThatEnded(t *testing.T) {
 	update := &pb.PolicyUpdate{User: ann, RequestMetadata: &pb.RequestMetadata{JobName: annsJob}}
 	if err := o.policyUpdated(t.Context(), update); err != nil {
 		t.Errorf("update = %v, want nothing to do", err)
+	}
+}
+
+// replace replaces UVA's agreement by one that allows ann these archetypes, and returns what the policy enforcer says then.
+func replace(t *testing.T, o *orchestrator, sidecar *sidecartest.Sidecar, archetypes ...string) *pb.PolicyUpdate {
+	t.Helper()
+	err := o.agreementChanged(t.Context(), etcd.Agreement{
+		Name: "UVA", Relations: map[string]etcd.Relation{"ann@x": {AllowedArchetypes: archetypes}, "bob@x": {AllowedArchetypes: []string{"a"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer *pb.PolicyUpdate
+	for range len(sidecar.Calls) {
+		if update, ok := (<-sidecar.Calls).Message.(*pb.PolicyUpdate); ok && update.GetRequestMetadata().GetJobName() == annsJob {
+			answer = update
+		}
+	}
+	if answer == nil {
+		return nil
+	}
+	allowed := map[string]*pb.DataProvider{}
+	for _, name := range answer.GetDataProviders() {
+		allowed[name] = &pb.DataProvider{Archetypes: archetypes, ComputeProviders: []string{"SURF"}}
+	}
+	answer.ValidationResponse = &pb.ValidationResponse{ValidDataproviders: allowed}
+	return answer
+}
+
+// waiting has an orchestrator bring ann's job to a third party that is away, and returns when it waits for that.
+func waiting(t *testing.T) (o *orchestrator, store *etcdtest.Memory, sidecar *sidecartest.Sidecar, done <-chan error) {
+	t.Helper()
+	o, store, sidecar = approvedJob(t, "computeToData", computeToDataRoles)
+	_ = store.Delete(t.Context(), etcd.OnlineKey("SURF"))
+	answer, ended := replace(t, o, sidecar, "dataThroughTtp"), make(chan error, 1)
+	go func() { ended <- o.policyUpdated(t.Context(), answer) }()
+	synctest.Wait()
+	return o, store, sidecar, ended
+}
+
+func TestAgreementThatChangesAgainWhileAnAgentIsAway(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name       string
+		archetypes []string
+		left       []string
+	}{{"allows nothing", nil, nil}, {"allows what it did", []string{"computeToData"}, []string{"UVA", "VU"}}} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				o, store, sidecar, done := waiting(t)
+				if answer := replace(t, o, sidecar, test.archetypes...); answer != nil {
+					if err := o.policyUpdated(t.Context(), answer); err != nil {
+						t.Fatal(err)
+					}
+				}
+				bringOnline(t, store, "SURF")
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				if got := leases(t, store); !slices.Equal(got, test.left) {
+					t.Errorf("job left at %v, want %v", got, test.left)
+				}
+				if got := partOf(t, store, "UVA").GetRole(); got != roleAll {
+					t.Errorf("UVA's role = %s, which the former agreement wanted", got)
+				}
+				if n := len(sidecar.Calls); n != 0 {
+					t.Errorf("%d agents told of a job that they have no part in", n)
+				}
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+func TestForbiddenJobWhoseAgreementAllowsItAgain(t *testing.T) {
+	t.Parallel()
+	o, store, sidecar := approvedJob(t, "computeToData", computeToDataRoles)
+	forbidden := replace(t, o, sidecar, "computeToData")
+	forbidden.ValidationResponse.ValidDataproviders = nil
+	replace(t, o, sidecar, "computeToData")
+	if err := o.policyUpdated(t.Context(), forbidden); err != nil {
+		t.Fatal(err)
+	}
+	if got := leases(t, store); len(got) != 2 {
+		t.Errorf("job left at %v, want both: the answer is of an agreement that was replaced", got)
+	}
+}
+
+// renew does what an agent does that gives ann's job a new queue.
+func renew(t *testing.T, store etcd.Store, agent string) {
+	t.Helper()
+	part := partOf(t, store, agent)
+	old := part.GetLocalJobName()
+	part.LocalJobName = strings.TrimSuffix(old, "1") + "2"
+	_ = store.Put(t.Context(), etcd.Entry{Key: etcd.QueueInfoKey(agent, part.LocalJobName), Value: []byte(part.LocalJobName)})
+	if err := etcd.Put(t.Context(), store, etcd.JobKey(agent, ann.GetUserName(), annsJob), part); err != nil {
+		t.Fatal(err)
+	}
+	_ = store.Delete(t.Context(), etcd.QueueInfoKey(agent, old))
+}
+
+func TestRecomposedJobKeepsAQueueThatWasRenewedMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, store, _, done := waiting(t)
+		renew(t, store, "UVA")
+		bringOnline(t, store, "SURF")
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if got := partOf(t, store, "UVA"); got.GetRole() != roleDataProvider || got.GetLocalJobName() != annsJob+"uva2" {
+			t.Errorf("UVA's part = %v, want the new role and the queue that it has now", got)
+		}
+		if got := leases(t, store); !slices.Equal(got, []string{"UVA", "VU"}) {
+			t.Errorf("job left at %v", got)
+		}
+		synctest.Wait()
+	})
+}
+
+// beforeStore does something once, before a change or the deletion of a key.
+type beforeStore struct {
+	*etcdtest.Memory
+	key    string
+	before func()
+}
+
+func (s *beforeStore) first(key string) {
+	if before := s.before; key == s.key && before != nil {
+		s.before = nil
+		before()
+	}
+}
+
+func (s *beforeStore) Swap(ctx context.Context, changes ...etcd.Change) (bool, error) {
+	s.first(changes[0].Key)
+	return s.Memory.Swap(ctx, changes...)
+}
+
+func (s *beforeStore) Delete(ctx context.Context, key string) error {
+	s.first(key)
+	return s.Memory.Delete(ctx, key)
+}
+
+func TestJobWhoseQueueIsRenewedAsItEndsEnds(t *testing.T) {
+	t.Parallel()
+	o, store, sidecar := approvedJob(t, "computeToData", computeToDataRoles)
+	o.store = &beforeStore{store, etcd.QueueInfoKey("UVA", annsJob+"uva1"), func() { renew(t, store, "UVA") }}
+	replace(t, o, sidecar)
+	if got := leases(t, store); got != nil {
+		t.Errorf("job left at %v, want none", got)
+	}
+}
+
+func TestPartThatIsRenewedAsItChangesKeepsBoth(t *testing.T) {
+	t.Parallel()
+	o, store, sidecar := approvedJob(t, "computeToData", computeToDataRoles)
+	o.store = &beforeStore{store, etcd.JobKey("UVA", ann.GetUserName(), annsJob), func() { renew(t, store, "UVA") }}
+	if err := o.policyUpdated(t.Context(), replace(t, o, sidecar, "dataThroughTtp")); err != nil {
+		t.Fatal(err)
+	}
+	if got := partOf(t, store, "UVA"); got.GetRole() != roleDataProvider || got.GetLocalJobName() != annsJob+"uva2" {
+		t.Errorf("UVA's part = %v, want the new role and the new queue", got)
+	}
+}
+
+func TestJobThatCannotBeChangedEnds(t *testing.T) {
+	t.Parallel()
+	t.Run("an agent isn't told", func(t *testing.T) {
+		t.Parallel()
+		o, store, sidecar := approvedJob(t, "computeToData", computeToDataRoles)
+		sidecar.OnCall = func(call sidecartest.Call) error {
+			if call.RPC == "SendCompositionRequest" {
+				return errors.New("no such queue")
+			}
+			return nil
+		}
+		err := o.policyUpdated(t.Context(), replace(t, o, sidecar, "dataThroughTtp"))
+		if err == nil || !strings.Contains(err.Error(), "no such queue") {
+			t.Errorf("error = %v", err)
+		}
+		if got := leases(t, store); got != nil {
+			t.Errorf("job left at %v, want none: half of it was changed", got)
+		}
+	})
+	t.Run("an agent stays away", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			_, store, _, done := waiting(t)
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			if got := leases(t, store); got != nil {
+				t.Errorf("job left at %v, want none", got)
+			}
+			synctest.Wait()
+		})
+	})
+}
+
+func TestPolicyUpdateWithoutAVerdictEndsNothing(t *testing.T) {
+	t.Parallel()
+	o, store, _ := approvedJob(t, "computeToData", computeToDataRoles)
+	update := &pb.PolicyUpdate{User: ann, RequestMetadata: &pb.RequestMetadata{JobName: annsJob}}
+	if err := o.policyUpdated(t.Context(), update); err == nil {
+		t.Error("no error")
+	}
+	if got := leases(t, store); len(got) != 2 {
+		t.Errorf("job left at %v, want both", got)
 	}
 }
