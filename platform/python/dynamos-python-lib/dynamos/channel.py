@@ -19,6 +19,15 @@ CHANNEL_OPTIONS = [
 ]
 
 
+def resolved(address: str) -> str:
+    """HOST:PORT with 127.0.0.1 in place of localhost.
+
+    The kubelet writes /etc/hosts anew when it starts another container of the Pod, and who asks for
+    localhost just then is told that there is no such host.
+    """
+    return f"127.0.0.1:{address.removeprefix('localhost:')}" if address.startswith("localhost:") else address
+
+
 def open_channel(address: str) -> grpc.Channel:
     """A plaintext channel to HOST:PORT. Connects in the background once it is used."""
-    return grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+    return grpc.insecure_channel(resolved(address), options=CHANNEL_OPTIONS)

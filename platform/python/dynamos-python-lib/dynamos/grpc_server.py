@@ -7,7 +7,7 @@ import grpc
 import microserviceCommunication_pb2 as chain
 import microserviceCommunication_pb2_grpc as chain_grpc
 
-from dynamos.channel import SERVER_OPTIONS
+from dynamos.channel import SERVER_OPTIONS, resolved
 from dynamos.handler import Handler, call
 from dynamos.health import WATCHERS, HealthServicer
 from dynamos.logger import InitLogger
@@ -58,7 +58,7 @@ class GRPCServer:
 
     def start(self) -> None:
         """Bind and listen."""
-        self.port = self.server.add_insecure_port(self.grpc_addr)
+        self.port = self.server.add_insecure_port(resolved(self.grpc_addr))
         self.start_server()
 
     def start_server(self) -> None:
