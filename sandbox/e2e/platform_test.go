@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -240,12 +241,26 @@ func TestChainThatCannotRunIsNamed(t *testing.T) {
 	}
 }
 
-// podOf waits until the Pod of a Kubernetes Job runs, and returns its name.
+// podOf waits until the Pod of a Kubernetes Job runs, or has run, and returns its name.
 func podOf(t *testing.T, namespace, job string) string {
 	t.Helper()
 	selector := "batch.kubernetes.io/job-name=" + job
 	kubectl(t, "", "wait", "-n", namespace, "--for=create", "pod", "-l", selector, "--timeout=60s")
-	kubectl(t, "", "wait", "-n", namespace, "--for=condition=Ready", "pod", "-l", selector, "--timeout=60s")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	states := []string{"condition=Ready", "jsonpath={.status.phase}=Succeeded"} // a Pod that has ended is Ready no more
+	reached := make(chan error, len(states))
+	for _, state := range states {
+		go func() {
+			_, err := dynsandbox(ctx, "kubectl", "wait", "-n", namespace, "--for="+state, "pod", "-l", selector, "--timeout=60s")
+			reached <- err
+		}()
+	}
+	if err := <-reached; err != nil {
+		if other := <-reached; other != nil {
+			t.Fatalf("the pod of %s neither runs nor has run: %v, %v", job, err, other)
+		}
+	}
 	return kubectl(t, "", "get", "pod", "-n", namespace, "-l", selector, "-o", "jsonpath={.items[0].metadata.name}")
 }
 
@@ -277,9 +292,13 @@ func TestDeletedPodsOfAChain(t *testing.T) {
 
 // A request that comes while every long-running service is replaced has its whole answer.
 func TestDeletedPodsOfServices(t *testing.T) {
+	const services = "app,!batch.kubernetes.io/job-name"
+	gateways := strings.Fields(kubectl(t, "", "get", "pods", "-n", "api-gateway", "-l", services, "-o", "name"))
 	for _, namespace := range []string{"orchestrator", "uva", "vu", "surf", "api-gateway"} {
-		kubectl(t, "", "delete", "pods", "-n", namespace, "-l", "app,!batch.kubernetes.io/job-name", "--wait=false")
+		kubectl(t, "", "delete", "pods", "-n", namespace, "-l", services, "--wait=false")
 	}
+	// Only then is the gateway that answers the new one.
+	kubectl(t, "", append([]string{"wait", "-n", "api-gateway", "--for=delete", "--timeout=60s"}, gateways...)...)
 	kubectl(t, "", "rollout", "status", "-n", "api-gateway", "deployment/api-gateway", "--timeout=60s")
 	if got := ask(t, "restart", []string{"UVA", "VU"}, map[string]bool{"aggregate": false}); len(got) != 2 {
 		t.Errorf("%d responses, want one for each provider", len(got))
