@@ -35,7 +35,7 @@ func (e *enforcer) handlers() service.Handlers {
 
 // approve answers a request for approval. There is always an answer, with the user and the options in it.
 func (e *enforcer) approve(ctx context.Context, request *pb.RequestApproval) error {
-	response, err := e.validate(ctx, request.GetUser(), request.GetDataProviders())
+	response, err := e.validate(ctx, approvalPatience, request.GetUser(), request.GetDataProviders())
 	if err != nil {
 		slog.ErrorContext(ctx, "agreements not read, nothing is approved", "error", err)
 	}
@@ -52,7 +52,7 @@ func (e *enforcer) approve(ctx context.Context, request *pb.RequestApproval) err
 // update validates again after an agreement changed, and sends the same message back with the outcome in it. Without the
 // agreements there is no outcome, and no answer: it would end jobs.
 func (e *enforcer) update(ctx context.Context, update *pb.PolicyUpdate) error {
-	response, err := e.validate(ctx, update.GetUser(), update.GetDataProviders())
+	response, err := e.validate(ctx, updatePatience, update.GetUser(), update.GetDataProviders())
 	if err != nil {
 		return fmt.Errorf("job %s stays as it was, agreements not read: %w", update.GetRequestMetadata().GetJobName(), err)
 	}

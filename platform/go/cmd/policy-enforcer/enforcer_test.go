@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,20 +160,34 @@ func TestStoreThatIsAway(t *testing.T) {
 
 func TestPolicyUpdateWithoutItsAgreementsIsNotAnswered(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		store := &awayStore{Memory: agreements(t), key: etcd.AgreementKey("VU"), until: time.Now().Add(time.Minute)}
-		sidecar := sidecartest.New()
-		e := &enforcer{store: store, sidecar: sidecar}
-		message := sidecartest.Envelope("policyUpdate", &pb.PolicyUpdate{
-			Type: "policyUpdate", User: &pb.User{UserName: "ann@x"}, DataProviders: []string{"UVA", "VU"},
-		}, nil)
-		if err := e.handlers()["policyUpdate"](t.Context(), message); err == nil || !strings.Contains(err.Error(), "connection refused") {
-			t.Errorf("error = %v, want the store's", err)
-		}
-		if n := len(sidecar.Calls); n != 0 {
-			t.Errorf("%d messages sent, want none: they would end the job", n)
-		}
-	})
+	for _, test := range []struct {
+		name    string
+		away    time.Duration
+		answers int
+	}{{"comes back", time.Minute, 1}, {"stays away", time.Hour, 0}} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := &awayStore{Memory: agreements(t), key: etcd.AgreementKey("VU"), until: time.Now().Add(test.away)}
+				sidecar := sidecartest.New()
+				e := &enforcer{store: store, sidecar: sidecar}
+				message := sidecartest.Envelope("policyUpdate", &pb.PolicyUpdate{
+					Type: "policyUpdate", User: &pb.User{UserName: "ann@x"}, DataProviders: []string{"UVA", "VU"},
+				}, nil)
+				if err := e.handlers()["policyUpdate"](t.Context(), message); (err == nil) != (test.answers == 1) {
+					t.Errorf("error = %v", err)
+				}
+				if n := len(sidecar.Calls); n != test.answers {
+					t.Fatalf("%d answers, want %d: one without the agreements would end the job", n, test.answers)
+				}
+				for range test.answers {
+					if got := (<-sidecar.Calls).Message.(*pb.PolicyUpdate).GetValidationResponse(); len(got.GetValidDataproviders()) != 2 {
+						t.Errorf("validation = %v, want both approved", got)
+					}
+				}
+			})
+		})
+	}
 }
 
 // awayStore can't read one key for a while.

@@ -42,17 +42,17 @@ func intersect(list, allowed []string) []string {
 	return both
 }
 
-// How long the store is asked again for an agreement that can't be read, and how often. The gateway waits 30 s for its
-// answer, and the orchestrator may need 10 s of them to wait for agents.
+// How long the store is asked again for an agreement that can't be read, and how often.
 const (
-	readPatience = 15 * time.Second
-	readPause    = 500 * time.Millisecond
+	// The gateway waits 30 s for its answer, and the orchestrator may need 10 s of them to wait for agents.
+	approvalPatience = 15 * time.Second
+	// Nobody waits for an update, and without it a job goes on as it was: for this long after its last request.
+	updatePatience = 10 * time.Minute
+	readPause      = 500 * time.Millisecond
 )
 
-// agreement reads a data provider's agreement, and waits for a store that is away.
+// agreement reads a data provider's agreement. It waits for a store that is away until ctx ends.
 func (e *enforcer) agreement(ctx context.Context, provider string) (agreement etcd.Agreement, found bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
-	defer cancel()
 	for {
 		agreement, found, err = etcd.Get[etcd.Agreement](ctx, e.store, etcd.AgreementKey(provider))
 		if err == nil {
@@ -92,7 +92,9 @@ func (e *enforcer) judgeAll(ctx context.Context, user *pb.User, providers []stri
 // validate holds a user's request against the agreements of all data providers. A provider without an agreement is
 // invalid like one that doesn't know the user. When an agreement can't be read, which is the error, nothing is approved:
 // without that provider the request would be another one, whose answer looks like the answer to this.
-func (e *enforcer) validate(ctx context.Context, user *pb.User, providers []string) (*pb.ValidationResponse, error) {
+func (e *enforcer) validate(ctx context.Context, patience time.Duration, user *pb.User, providers []string) (*pb.ValidationResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	providers = slices.Compact(slices.Sorted(slices.Values(providers)))
 	verdicts, err := e.judgeAll(ctx, user, providers)
 	response := &pb.ValidationResponse{
