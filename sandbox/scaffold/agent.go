@@ -291,13 +291,20 @@ func (w Workspace) agentScenario(set *fixtures.Set, name string, data Changes) (
 	kind := set.RequestTypes[slices.IndexFunc(set.RequestTypes, func(r fixtures.RequestType) bool { return r.Name == who.RequestType })]
 	if slices.Contains(kind.RequiredServices, reader) && slices.Contains(kind.RequiredServices, answer) {
 		for _, c := range data {
-			if column := columnWith(c.After, name); column != "" && strings.Contains(who.Query, " "+strings.TrimSuffix(path.Base(c.Path), dataFile("", name))+" ") {
+			column, table := columnWith(c.After, name), strings.TrimSuffix(path.Base(c.Path), dataFile("", name))
+			if sqlName.MatchString(column) && strings.Contains(who.Query, " "+table+" ") {
+				// Nothing but this column: of others it isn't known whether they may be read.
+				who.Query = fmt.Sprintf("SELECT %s FROM %s LIMIT 10", column, table)
 				who.Column, who.Value, who.Why = column, name, "Only its own rows have its name."
+				break
 			}
 		}
 	}
 	return w.fillScenario(who)
 }
+
+// sqlName is a column's name that needs no quotes.
+var sqlName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // checkDeployed has the charts rendered as they would be, and refuses them where the agent isn't there.
 func (w Workspace) checkDeployed(name, like string, edited Changes) error {
