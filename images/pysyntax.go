@@ -28,8 +28,15 @@ if sys.version_info >= tuple(map(int, version.split("."))):
             pass
 `
 
-// pythonVersion finds the version in a reference of an image with Python, or of a stand-in for one.
 var pythonVersion = regexp.MustCompile(`(?:^|/|-)python:(3\.\d+)`)
+
+// PythonVersion is the minor version that a reference of an image with Python, or of a stand-in for one, has; "" of another.
+func PythonVersion(ref string) string {
+	if m := pythonVersion.FindStringSubmatch(ref); m != nil {
+		return m[1]
+	}
+	return ""
+}
 
 // checkSyntax has this machine's Python, if there is one of that version or a newer, read the sources that lie in a service's own
 // folder, as an error there would come to light only when a request runs the service. Those in folders below may be meant not to
@@ -37,8 +44,8 @@ var pythonVersion = regexp.MustCompile(`(?:^|/|-)python:(3\.\d+)`)
 func (b *PythonBuilder) checkSyntax(ctx context.Context, svc Service, in pythonInputs) error {
 	input := []string{""}
 	for _, c := range in.from.chosen {
-		if m := pythonVersion.FindStringSubmatch(c.Ref); m != nil {
-			input[0] = m[1]
+		if version := PythonVersion(c.Ref); version != "" {
+			input[0] = version
 		}
 	}
 	for p, f := range in.context {

@@ -2,7 +2,9 @@ package pyenv
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -41,16 +43,12 @@ func Drift(workspace string) (fault.Invalids, error) {
 	}
 	library = slices.DeleteFunc(library, func(r requirement) bool { return r.name != protobuf && r.name != grpcio })
 	found := conflicts(library, needs)
-	files, err := filepath.Glob(filepath.Join(globQuoted(workspace), "python", "*", "requirements.txt"))
+	files, err := fs.Glob(os.DirFS(workspace), "python/*/requirements.txt")
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range files {
-		rel, err := filepath.Rel(workspace, f)
-		if err != nil {
-			return nil, err
-		}
-		asked, err := readRequirements(workspace, filepath.ToSlash(rel), map[string]bool{})
+		asked, err := readRequirements(workspace, f, map[string]bool{})
 		if err != nil {
 			return nil, err
 		}
@@ -94,21 +92,17 @@ var (
 // protobuf not newer than the next major, which is as far as its promise goes. Of several modules the one that asks for most
 // counts.
 func generatedNeeds(workspace, dir string) ([]requirement, error) {
-	files, err := filepath.Glob(filepath.Join(globQuoted(workspace), filepath.FromSlash(dir), "*_pb2*.py"))
+	files, err := fs.Glob(os.DirFS(workspace), path.Join(dir, "*_pb2*.py"))
 	if err != nil {
 		return nil, err
 	}
 	most := map[string]requirement{}
 	for _, f := range files {
-		content, err := os.ReadFile(f)
+		content, err := os.ReadFile(filepath.Join(workspace, filepath.FromSlash(f)))
 		if err != nil {
 			return nil, err
 		}
-		rel, err := filepath.Rel(workspace, f)
-		if err != nil {
-			return nil, err
-		}
-		if r, ok := neededBy(string(content), filepath.ToSlash(rel)); ok {
+		if r, ok := neededBy(string(content), f); ok {
 			if have, there := most[r.name]; !there || r.bounds[0].v.compare(have.bounds[0].v) > 0 {
 				most[r.name] = r
 			}
@@ -147,9 +141,4 @@ func neededBy(content, file string) (r requirement, ok bool) {
 		return need(protobuf, ">=3,<3.21", m[0])
 	}
 	return r, false
-}
-
-// globQuoted is a path that a pattern can begin with.
-func globQuoted(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }

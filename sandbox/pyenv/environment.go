@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -21,8 +22,8 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/nearest"
 )
 
-// folder is the name of an environment's folder, beside what it is for.
-const folder = ".venv"
+// Folder is the name of an environment's folder, beside what it is for.
+const Folder = ".venv"
 
 // Environment is a virtual environment: with the workspace's Python library, what that needs, and what one service, or all of
 // them, need.
@@ -72,7 +73,7 @@ func (e *ServiceError) Error() string {
 // Plan tells what an environment for a service is made of, or with no name one for all of them, and in which state it is.
 // Nothing is changed.
 func Plan(ctx context.Context, workspace, service, interpreter string) (*Environment, error) {
-	e := &Environment{Workspace: workspace, Service: service, Dir: filepath.Join(workspace, "python", service, folder)}
+	e := &Environment{Workspace: workspace, Service: service, Dir: filepath.Join(workspace, "python", service, Folder)}
 	services, err := pythonServices(workspace)
 	if err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func Plan(ctx context.Context, workspace, service, interpreter string) (*Environ
 		return nil, err
 	}
 	e.State = Missing
-	switch made, err := e.readRecord(); {
+	switch made, err := readRecord(e.Dir); {
 	case err == nil && made.Hash == e.hash && exists(e.bin("python")):
 		e.State = Current
 	case err == nil || exists(e.Dir):
@@ -112,10 +113,10 @@ func Plan(ctx context.Context, workspace, service, interpreter string) (*Environ
 }
 
 func pythonServices(workspace string) ([]string, error) {
-	mains, err := filepath.Glob(filepath.Join(globQuoted(workspace), "python", "*", "main.py"))
+	mains, err := fs.Glob(os.DirFS(workspace), "python/*/main.py")
 	var names []string
 	for _, m := range mains {
-		names = append(names, filepath.Base(filepath.Dir(m)))
+		names = append(names, path.Base(path.Dir(m)))
 	}
 	return names, err
 }
@@ -142,7 +143,7 @@ func (e *Environment) findLibrary() error {
 		return err
 	}
 	e.Library = filepath.ToSlash(rel)
-	if modules, _ := filepath.Glob(filepath.Join(globQuoted(dir), "protofiles", "*_pb2.py")); len(modules) > 0 {
+	if modules, _ := fs.Glob(os.DirFS(dir), "protofiles/*_pb2.py"); len(modules) > 0 {
 		e.Generated = e.Library + "/protofiles"
 	} else if exists(e.in("proto-files")) {
 		e.Protos = "proto-files"
@@ -150,7 +151,8 @@ func (e *Environment) findLibrary() error {
 	return nil
 }
 
-var imagePython = regexp.MustCompile(`(?mi)^FROM\s+(?:--\S+\s+)*(?:\S*/)?python:(3\.\d+)`)
+// from finds the images that a Dockerfile begins with.
+var from = regexp.MustCompile(`(?mi)^FROM\s+(?:--\S+\s+)*(\S+)`)
 
 // findPython asks the interpreter for its version, and the services' Dockerfile for theirs.
 func (e *Environment) findPython(ctx context.Context, interpreter string) error {
@@ -168,8 +170,13 @@ func (e *Environment) findPython(ctx context.Context, interpreter string) error 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if m := imagePython.FindSubmatch(dockerfile); m != nil && !strings.HasPrefix(e.Python, string(m[1])+".") {
-		e.ImagePython = string(m[1])
+	for _, m := range from.FindAllSubmatch(dockerfile, -1) {
+		if version := images.PythonVersion(string(m[1])); version != "" {
+			if !strings.HasPrefix(e.Python, version+".") {
+				e.ImagePython = version
+			}
+			break
+		}
 	}
 	return nil
 }
@@ -187,20 +194,35 @@ func stderrOf(err error) []byte {
 func (e *Environment) content() (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, "1", e.Dir, e.Python, e.Library, e.Generated, e.Packages)
-	files := slices.Clone(e.Requirements)
+	files := map[string]bool{} // with those that they include
+	for _, name := range e.Requirements {
+		if _, err := readRequirements(e.Workspace, name, files); err != nil {
+			return "", err
+		}
+	}
 	if e.Library != "" {
-		files = append(files, e.Library+"/setup.py", e.Library+"/setup.cfg", e.Library+"/pyproject.toml")
+		read, err := packageFiles(e.Workspace, e.Library)
+		if err != nil {
+			return "", err
+		}
+		for _, name := range read {
+			if path.Ext(name) != ".txt" {
+				files[name] = true
+			} else if _, err := readRequirements(e.Workspace, name, files); err != nil {
+				return "", err
+			}
+		}
 	}
 	if e.Protos != "" {
-		protos, err := filepath.Glob(filepath.Join(globQuoted(e.in(e.Protos)), "*.proto"))
+		protos, err := fs.Glob(os.DirFS(e.in(e.Protos)), "*.proto")
 		if err != nil {
 			return "", err
 		}
 		for _, p := range protos {
-			files = append(files, e.Protos+"/"+filepath.Base(p))
+			files[e.Protos+"/"+p] = true
 		}
 	}
-	for _, name := range files {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		content, err := os.ReadFile(e.in(name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -220,10 +242,16 @@ type record struct {
 	Ours bool   `json:"ours"` // the folder was made here, and may be made anew
 }
 
-func (e *Environment) recordFile() string { return filepath.Join(e.Dir, "dynsandbox.json") }
+const recordFile = "dynsandbox.json"
 
-func (e *Environment) readRecord() (r record, err error) {
-	content, err := os.ReadFile(e.recordFile())
+// Ours reports whether a folder is an environment that was made here, rather than by a person.
+func Ours(dir string) bool {
+	r, err := readRecord(dir)
+	return err == nil && r.Ours
+}
+
+func readRecord(dir string) (r record, err error) {
+	content, err := os.ReadFile(filepath.Join(dir, recordFile))
 	if err == nil {
 		err = json.Unmarshal(content, &r)
 	}
@@ -235,7 +263,7 @@ func (e *Environment) writeRecord(r record) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(e.recordFile(), append(content, '\n'), 0o644) //nolint:gosec // no secret
+	return os.WriteFile(filepath.Join(e.Dir, recordFile), append(content, '\n'), 0o644) //nolint:gosec // no secret
 }
 
 func exists(path string) bool {

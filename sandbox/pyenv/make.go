@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,15 +29,18 @@ func (e *Environment) Make(ctx context.Context) error {
 	if e.State == Current {
 		return nil
 	}
-	was, err := e.readRecord()
-	ours := err == nil && was.Ours
-	if ours || !exists(e.Dir) {
-		ours = true
+	ours := Ours(e.Dir) || !exists(e.Dir)
+	switch {
+	case ours:
 		if err := e.create(ctx); err != nil {
 			return err
 		}
-	} else if !exists(e.bin("python")) {
+	case !exists(e.bin("python")):
 		return fmt.Errorf("%s is no virtual environment: remove it, or have it elsewhere", e.Dir)
+	default: // from here on it may be half of this and half of what it was
+		if err := e.writeRecord(record{}); err != nil {
+			return err
+		}
 	}
 	if err := e.install(ctx); err != nil {
 		return err
@@ -145,12 +149,15 @@ func (e *Environment) generate(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	protos, err := filepath.Glob(filepath.Join(globQuoted(e.in(e.Protos)), "*.proto"))
+	protos, err := fs.Glob(os.DirFS(e.in(e.Protos)), "*.proto")
 	if err != nil {
 		return "", err
 	}
 	argv := []string{e.bin("python"), "-m", "grpc_tools.protoc", "-I" + e.in(e.Protos), "--python_out=" + dir, "--grpc_python_out=" + dir}
-	return dir, e.run(ctx, append(argv, protos...)...)
+	for _, p := range protos {
+		argv = append(argv, filepath.Join(e.in(e.Protos), p))
+	}
+	return dir, e.run(ctx, argv...)
 }
 
 // link has the library and the generated modules used from where they lie: its installed modules go, what pip knows of the

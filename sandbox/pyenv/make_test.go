@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,12 +48,7 @@ func python(t *testing.T) (interpreter string, calls func() []string) {
 	interpreter = filepath.Join(dir, "bin", "python3")
 	log := filepath.Join(dir, "log")
 	script := strings.NewReplacer("LOG", log, "NOVENV", filepath.Join(dir, "novenv"), "FAILS", filepath.Join(dir, "fails")).Replace(fakePython)
-	if err := os.MkdirAll(filepath.Dir(interpreter), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(interpreter, []byte(script), 0o755); err != nil { //nolint:gosec // it is run
-		t.Fatal(err)
-	}
+	writeExecutable(t, interpreter, script)
 	return interpreter, func() []string {
 		text, err := os.ReadFile(log)
 		if err != nil {
@@ -62,6 +58,20 @@ func python(t *testing.T) (interpreter string, calls func() []string) {
 			t.Fatal(err)
 		}
 		return strings.Split(strings.TrimSpace(string(text)), "\n")
+	}
+}
+
+// writeExecutable has a process of its own write the file: one that this process has open for writing can't be run as long as a
+// child that it forks meanwhile has it open too.
+func writeExecutable(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `cat >"$0" && chmod 755 "$0"`, path)
+	cmd.Stdin = strings.NewReader(content)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 }
 
@@ -194,22 +204,68 @@ func TestMakeAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"bin/python": string(script), "mine": "", "lib/x": ""} {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(own.Dir, name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(own.Dir, name), []byte(content), 0o755); err != nil { //nolint:gosec // it is run
-			t.Fatal(err)
-		}
+	writeExecutable(t, own.bin("python"), string(script))
+	for _, name := range []string{"mine", "lib/x"} {
+		writeExecutable(t, filepath.Join(own.Dir, name), "")
 	}
 	for _, requirements := range []string{"a\n", "b\n"} {
-		if err := os.WriteFile(filepath.Join(w, "python/svc/requirements.txt"), []byte(requirements), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		ask(t, w, requirements)
 		makeIt(t, plan(t, w, "", interpreter, Stale))
 		plan(t, w, "", interpreter, Current)
 		if !exists(filepath.Join(own.Dir, "mine")) {
 			t.Error("a person's own file is gone")
+		}
+	}
+	if Ours(own.Dir) || !Ours(e.Dir) {
+		t.Error("a person's is taken for one of ours, or the other way round")
+	}
+
+	// After half of something else it isn't what it was, whatever is asked for then.
+	ask(t, w, "c\n")
+	if err := os.WriteFile(fails, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := plan(t, w, "", interpreter, Stale).Make(context.Background()); err == nil {
+		t.Error("it didn't fail")
+	}
+	ask(t, w, "b\n")
+	plan(t, w, "", interpreter, Stale)
+}
+
+// ask writes what the service requires.
+func ask(t *testing.T, workspace, requirements string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(workspace, "python/svc/requirements.txt"), []byte(requirements), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is included, and what the library's package file reads, counts; its modules don't.
+func TestStale(t *testing.T) {
+	t.Parallel()
+	interpreter, _ := python(t)
+	files := map[string]string{
+		"python/svc/requirements.txt": "-r ../base.txt\n-c../limits.txt\n", "python/base.txt": "--requirement=more.txt", "python/more.txt": "a", "python/limits.txt": "a<2",
+		"python/lib/setup.py": "setup(version=open('../VERSION').read(), install_requires=read(join('lib', \"needs.txt\")))", "python/VERSION": "1",
+		"python/lib/lib/needs.txt": "-r also.txt", "python/lib/lib/also.txt": "b", "python/lib/lib/other.py": "", "python/lib/notes.txt": "",
+	}
+	w := workspaceOf(t, files)
+	makeIt(t, plan(t, w, "svc", interpreter, Missing))
+	for file, content := range files {
+		want := Stale
+		if strings.HasSuffix(file, "other.py") || strings.HasSuffix(file, "notes.txt") {
+			want = Current
+		}
+		for _, change := range []struct {
+			content string
+			state   State
+		}{{content + "\n#", want}, {content, Current}} {
+			if err := os.WriteFile(filepath.Join(w, file), []byte(change.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if e := plan(t, w, "svc", interpreter, change.state); e.State != change.state {
+				t.Errorf("%s has changed", file)
+			}
 		}
 	}
 }

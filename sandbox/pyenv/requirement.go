@@ -27,7 +27,7 @@ type place struct {
 
 var (
 	named    = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*([^;#@]*?)\s*(;.*)?$`)
-	included = regexp.MustCompile(`^(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)`)
+	included = regexp.MustCompile(`^(?:-[rc][\s=]*|--(?:requirement|constraint)[\s=]+)(\S+)`)
 	loose    = regexp.MustCompile(`[-_.]+`)
 )
 
@@ -110,4 +110,51 @@ func readPackage(workspace, folder string) ([]requirement, error) {
 		}
 	}
 	return rs, nil
+}
+
+// word is a text in a package's files that may be the name of one that is read when it is built.
+var word = regexp.MustCompile(`[^\s"',;:=()\[\]{}#]+`)
+
+// packageFiles are the files that decide what a package asks for: those that say so, and those that they name, where these lie
+// in the folder or beside it.
+func packageFiles(workspace, folder string) ([]string, error) {
+	var files []string
+	named := map[string]bool{}
+	for _, name := range []string{"pyproject.toml", "setup.py", "setup.cfg"} {
+		file := path.Join(folder, name)
+		content, err := os.ReadFile(filepath.Join(workspace, filepath.FromSlash(file)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+		for _, text := range word.FindAllString(string(content), -1) {
+			named[path.Base(text)] = true // setup.py may put a path together
+			if strings.HasPrefix(text, "../") && isFile(filepath.Join(workspace, filepath.FromSlash(folder), filepath.FromSlash(text))) {
+				files = append(files, path.Join(folder, text))
+			}
+		}
+	}
+	root := filepath.Join(workspace, filepath.FromSlash(folder))
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && p != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "build" || d.Name() == "dist"):
+			return fs.SkipDir
+		case !named[d.Name()] || !isFile(p):
+			return nil
+		}
+		rel, err := filepath.Rel(workspace, p)
+		files = append(files, filepath.ToSlash(rel))
+		return err
+	})
+	return files, err
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
