@@ -45,17 +45,19 @@ type Live struct {
 	Scenario *ReplayReport `json:"scenario,omitempty"` // of what was added
 }
 
-// WriteText prints a dry run as the diff alone, so that it can be applied.
+// WriteText prints a dry run as a diff that can be applied: what applies one skips notes before it.
 func (r *ScaffoldReport) WriteText(w io.Writer) error {
-	if r.DryRun {
-		_, err := io.WriteString(w, r.Diff)
-		return err
-	}
 	for _, f := range r.Files {
-		fmt.Fprintf(w, "%-8s %s\n", f.Kind, f.Path)
+		if !r.DryRun {
+			fmt.Fprintf(w, "%-8s %s\n", f.Kind, f.Path)
+		}
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "note: %s\n", n)
+	}
+	if r.DryRun {
+		_, err := io.WriteString(w, r.Diff)
+		return err
 	}
 	if r.Live == nil {
 		return nil
@@ -140,7 +142,11 @@ func unscaffold(ctx context.Context, st State, here, name string, opts ScaffoldO
 	if err != nil {
 		return nil, err
 	}
-	r := &ScaffoldReport{Name: name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: notes}
+	environments, err := changes.Environments(w.Dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &ScaffoldReport{Name: name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: append(notes, environments...)}
 	return r, r.carryOut(ctx, st, changes, "", "")
 }
 

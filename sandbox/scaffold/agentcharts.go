@@ -1,6 +1,7 @@
 package scaffold
 
 import (
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -44,11 +45,12 @@ type charts struct {
 func (w Workspace) readCharts() (*charts, error) {
 	c := &charts{files: map[string]string{}}
 	for _, pattern := range []string{"*/values.yaml", "*/templates/*.yaml", "*/templates/*.yml"} {
-		paths, err := filepath.Glob(filepath.Join(globQuoted(w.Dir), chartsDir, pattern))
+		files, err := fs.Glob(os.DirFS(w.Dir), path.Join(chartsDir, pattern))
 		if err != nil {
 			return nil, err
 		}
-		for _, p := range paths {
+		for _, file := range files {
+			p := filepath.Join(w.Dir, filepath.FromSlash(file))
 			info, err := os.Lstat(p)
 			if err != nil {
 				return nil, err
@@ -60,11 +62,7 @@ func (w Workspace) readCharts() (*charts, error) {
 			if err != nil {
 				return nil, err
 			}
-			rel, err := filepath.Rel(w.Dir, p)
-			if err != nil {
-				return nil, err
-			}
-			c.files[filepath.ToSlash(rel)] = string(content)
+			c.files[file] = string(content)
 		}
 	}
 	return c, nil

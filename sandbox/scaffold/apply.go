@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 
 	"github.com/gofrs/flock"
+
+	"github.com/dynsandbox/dynsandbox/sandbox/pyenv"
 )
 
 // Apply makes all of the changes, or none: what fails half-way is taken back. A file that isn't as it was when the changes
@@ -53,7 +56,7 @@ func (cs Changes) Apply(root string) (err error) {
 			return err
 		}
 	}
-	if err := os.Remove(t.journal()); err != nil { // from here on they are made
+	if err := t.end(); err != nil {
 		return err
 	}
 	t.tidy(order)
@@ -89,6 +92,9 @@ func (t *transaction) begin(order Changes) error {
 	}
 	return os.Rename(t.journal()+".new", t.journal())
 }
+
+// end notes that all is made: from here on nothing is taken back.
+func (t *transaction) end() error { return os.Rename(t.journal(), filepath.Join(t.stage, madeFile)) }
 
 // prepare writes the new content beside, and checks that the file is the one that was read.
 func (t *transaction) prepare(i int, c Change) error {
@@ -185,7 +191,7 @@ func (t *transaction) tidy(order []Change) {
 		for dir := filepath.Dir(filepath.FromSlash(c.Path)); dir != "."; dir = filepath.Dir(dir) {
 			at := filepath.Join(t.root, dir)
 			entries, err := os.ReadDir(at)
-			if err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !isToolFolder(e) }) {
+			if err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !goesWith(at, e) }) {
 				break
 			}
 			if os.RemoveAll(at) != nil {
@@ -195,7 +201,42 @@ func (t *transaction) tidy(order []Change) {
 	}
 }
 
+// goesWith tells what goes with a folder that has nothing else in it. An environment that a person made isn't made again by
+// itself.
+func goesWith(dir string, e fs.DirEntry) bool {
+	return isToolFolder(e) && (e.Name() != pyenv.Folder || pyenv.Ours(filepath.Join(dir, e.Name())))
+}
+
+// Environments tells what becomes of virtual environments in folders that lose all their files: those that were made by us go,
+// those of a person stay.
+func (cs Changes) Environments(root string) (notes []string, err error) {
+	removed := map[string]bool{}
+	dirs := map[string]bool{}
+	for _, c := range cs {
+		if c.After == nil {
+			removed[c.Path], dirs[path.Dir(c.Path)] = true, true
+		}
+	}
+	for _, dir := range sortedKeys(dirs) {
+		at := filepath.Join(root, filepath.FromSlash(dir), pyenv.Folder)
+		if _, err := os.Lstat(at); err != nil {
+			continue
+		}
+		files, err := Workspace{Dir: root}.filesBelow(dir)
+		switch {
+		case err != nil:
+			return nil, err
+		case slices.ContainsFunc(files, func(file string) bool { return !removed[file] }):
+		case pyenv.Ours(at):
+			notes = append(notes, path.Join(dir, pyenv.Folder)+" goes with it")
+		default:
+			notes = append(notes, path.Join(dir, pyenv.Folder)+" stays: dynsandbox venv didn't make it")
+		}
+	}
+	return notes, nil
+}
+
 // isToolFolder tells what running and testing a service leaves beside its sources.
 func isToolFolder(e fs.DirEntry) bool {
-	return e.IsDir() && slices.Contains([]string{".venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}, e.Name())
+	return e.IsDir() && slices.Contains([]string{pyenv.Folder, "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}, e.Name())
 }

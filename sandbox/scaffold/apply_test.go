@@ -3,6 +3,7 @@ package scaffold
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -84,4 +85,32 @@ func TestApplyKeepsLinksAndModes(t *testing.T) {
 	}
 	want["real"] = strings.Replace(want["real"], "before", "after", 1)
 	same(t, w.Dir, want)
+}
+
+// With the last file of a folder goes an environment that was made by us; one of a person's stays.
+func TestEnvironments(t *testing.T) {
+	t.Parallel()
+	for record, want := range map[string]struct{ note, left string }{
+		`{"ours":true}`:  {"python/svc/.venv goes with it", "python"},
+		`{"ours":false}`: {"python/svc/.venv stays: dynsandbox venv didn't make it", "python/svc/.venv/dynsandbox.json"},
+	} {
+		w := Workspace{Dir: t.TempDir()}
+		for file, text := range map[string]string{"python/svc/main.py": "x", "python/svc/tests/test.py": "x", "python/other/main.py": "x", "python/svc/.venv/dynsandbox.json": record} {
+			write(t, w, file, []byte(text))
+		}
+		some := Changes{{Path: "python/svc/main.py", Before: []byte("x")}}
+		if notes, err := some.Environments(w.Dir); err != nil || len(notes) > 0 {
+			t.Errorf("with a file that stays: %v, %v", notes, err)
+		}
+		all := append(some, Change{Path: "python/svc/tests/test.py", Before: []byte("x")})
+		if notes, err := all.Environments(w.Dir); err != nil || !slices.Equal(notes, []string{want.note}) {
+			t.Errorf("%s: %v, %v", record, notes, err)
+		}
+		if err := all.Apply(w.Dir); err != nil {
+			t.Fatal(err)
+		}
+		if svc := filepath.Join(w.Dir, "python", "svc"); exists(filepath.Join(svc, "main.py")) || exists(svc) != (want.left != "python") || !exists(filepath.Join(w.Dir, want.left)) {
+			t.Errorf("%s: left is %v", record, snapshot(t, w.Dir))
+		}
+	}
 }

@@ -110,6 +110,7 @@ func TestRemoveGivesBackTheBytes(t *testing.T) {
 				for _, tool := range []string{"tests/__pycache__/x", ".venv/lib/x"} {
 					write(t, w, "python/"+c.service.Name+"/"+tool, nil)
 				}
+				write(t, w, "python/"+c.service.Name+"/.venv/dynsandbox.json", []byte(`{"ours": true}`))
 				if err := os.Symlink("lib", filepath.Join(w.Dir, "python", c.service.Name, ".venv", "lib64")); err != nil {
 					t.Fatal(err)
 				}

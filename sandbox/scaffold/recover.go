@@ -19,6 +19,7 @@ import (
 const (
 	stagePrefix = ".dynsandbox-"
 	journalFile = "journal" // what the numbered files are; there while the changes are being made
+	madeFile    = "made"    // the same, when all were made and only folders are to be tidied
 	lockName    = "lock"    // held by whoever makes them
 )
 
@@ -55,11 +56,17 @@ func (e *PendingError) Error() string {
 
 // Recover takes back what [Changes.Apply] left half-done because its process was killed, and returns the files. What another
 // process is at is left alone. A file that was worked on since stays, with the stage, and is an error.
-func Recover(root string) ([]string, error) { return eachStage(root, recoverStage) }
+func Recover(root string) ([]string, error) {
+	return eachStage(root, os.O_CREATE|os.O_RDONLY, recoverStage)
+}
 
-// Pending is a [PendingError] where [Recover] would have something to take back.
+// Pending is a [PendingError] where [Recover] would have something to take back. Nothing is changed.
 func Pending(root string) error {
-	files, err := eachStage(root, func(_, _ string, entries []entry) ([]string, error) {
+	files, err := eachStage(root, os.O_RDONLY, func(_, stage string) ([]string, error) {
+		entries, err := readJournal(stage, journalFile)
+		if err != nil {
+			return nil, err
+		}
 		var files []string
 		for _, e := range entries {
 			files = append(files, e.Path)
@@ -72,30 +79,27 @@ func Pending(root string) error {
 	return err
 }
 
-// eachStage does something with each stage that nobody works in any more.
-func eachStage(root string, do func(root, stage string, entries []entry) ([]string, error)) (files []string, err error) {
-	stages, err := filepath.Glob(filepath.Join(globQuoted(root), stagePrefix+"*"))
+// eachStage does something with each stage that nobody works in any more. A lock is opened with the flag.
+func eachStage(root string, flag int, do func(root, stage string) ([]string, error)) (files []string, err error) {
+	stages, err := fs.Glob(os.DirFS(root), stagePrefix+"*")
 	if err != nil {
 		return nil, err
 	}
-	for _, stage := range stages {
+	for _, name := range stages {
+		stage := filepath.Join(root, name)
 		if info, err := os.Lstat(stage); err != nil || !info.IsDir() {
 			continue
 		}
-		lock := flock.New(filepath.Join(stage, lockName))
+		lock := flock.New(filepath.Join(stage, lockName), flock.SetFlag(flag))
 		alone, err := lock.TryLock()
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !alone {
-			continue // it went meanwhile, or somebody works in it
+			continue // it went meanwhile, nothing was begun in it, or somebody works in it
 		}
 		if err != nil {
 			return files, err
 		}
-		entries, err := readJournal(stage)
-		if err == nil {
-			var done []string
-			done, err = do(root, stage, entries)
-			files = append(files, done...)
-		}
+		done, err := do(root, stage)
+		files = append(files, done...)
 		lock.Close()
 		if err != nil {
 			return files, err
@@ -104,14 +108,9 @@ func eachStage(root string, do func(root, stage string, entries []entry) ([]stri
 	return files, nil
 }
 
-// globQuoted is a path that a pattern can begin with.
-func globQuoted(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
-}
-
-// readJournal returns nothing where no change had been begun, or all were made.
-func readJournal(stage string) (entries []entry, err error) {
-	data, err := os.ReadFile(filepath.Join(stage, journalFile))
+// readJournal returns nothing where there is none.
+func readJournal(stage, name string) (entries []entry, err error) {
+	data, err := os.ReadFile(filepath.Join(stage, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -124,9 +123,22 @@ func readJournal(stage string) (entries []entry, err error) {
 	return entries, nil
 }
 
-// recoverStage takes back the changes of a stage, the last first, and removes it.
-func recoverStage(root, stage string, entries []entry) (files []string, err error) {
+// recoverStage takes back the changes of a stage, the last first, or tidies up after those that were all made, and removes it.
+func recoverStage(root, stage string) (files []string, err error) {
 	t := transaction{root: root, stage: stage}
+	made, err := readJournal(stage, madeFile)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range made {
+		if e.After == "" {
+			t.tidy([]Change{{Path: e.Path}})
+		}
+	}
+	entries, err := readJournal(stage, journalFile)
+	if err != nil {
+		return nil, err
+	}
 	var worked []string
 	for i, e := range slices.Backward(entries) {
 		undone, err := t.takeBack(i, e)

@@ -27,6 +27,7 @@ func halfDone(t *testing.T, done int) (w Workspace, before map[string]string, st
 	if err != nil {
 		t.Fatal(err)
 	}
+	write(t, Workspace{Dir: stage}, lockName, nil)
 	tr := transaction{root: w.Dir, stage: stage}
 	for i, c := range changes {
 		if err := tr.prepare(i, c); err != nil {
@@ -76,17 +77,20 @@ func TestRecoverFolders(t *testing.T) {
 	same(t, w.Dir, before)
 }
 
-// Changes that were all made stay, and only what was left of the making goes.
+// Changes that were all made stay, and only what was left of the making goes, and folders that are empty now.
 func TestRecoverAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	w, _, stage := halfDone(t, 3)
-	if err := os.Remove(filepath.Join(stage, journalFile)); err != nil {
+	if err := (&transaction{root: w.Dir, stage: stage}).end(); err != nil {
 		t.Fatal(err)
+	}
+	if err := Pending(w.Dir); err != nil {
+		t.Error(err)
 	}
 	if files, err := Recover(w.Dir); err != nil || len(files) > 0 {
 		t.Errorf("%v, %v", files, err)
 	}
-	if exists(stage) || exists(filepath.Join(w.Dir, "dir", "removed")) || !exists(filepath.Join(w.Dir, "a", "b", "created")) {
+	if exists(stage) || exists(filepath.Join(w.Dir, "dir")) || !exists(filepath.Join(w.Dir, "a", "b", "created")) {
 		t.Errorf("the workspace is %v", snapshot(t, w.Dir))
 	}
 }
@@ -127,4 +131,19 @@ func TestRecoverLeavesOthersAlone(t *testing.T) {
 		t.Error(err)
 	}
 	same(t, filepath.Join(w.Dir, "a"), now)
+}
+
+// A stage in which nothing had begun is no reason to write to the workspace.
+func TestPendingChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := Workspace{Dir: t.TempDir()}
+	write(t, w, stagePrefix+"1/0", []byte("new\n"))
+	before := snapshot(t, w.Dir)
+	if err := Pending(w.Dir); err != nil {
+		t.Error(err)
+	}
+	same(t, w.Dir, before)
+	if _, err := Recover(w.Dir); err != nil || exists(filepath.Join(w.Dir, stagePrefix+"1")) {
+		t.Errorf("the stage is still there: %v", err)
+	}
 }
