@@ -101,7 +101,7 @@ func AddAgent(w Workspace, a Agent) (*Added, error) {
 
 var notAgentName = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-// RemoveAgent works out what undoes [AddAgent]; see [RemoveMicroservice].
+// RemoveAgent works out what undoes [AddAgent]; see [RemoveMicroservice]. What the charts say of it counts as its files do.
 func RemoveAgent(w Workspace, name string, force bool) (Changes, error) {
 	launch, err := w.readLaunchFiles()
 	if err != nil {
@@ -118,25 +118,37 @@ func RemoveAgent(w Workspace, name string, force bool) (Changes, error) {
 	if err != nil {
 		return nil, err
 	}
-	edited := charts.remove(party{name})
+	var others []party
+	for _, other := range unique(slices.Concat(parties, w.Agents)) {
+		if other != name {
+			others = append(others, party{other})
+		}
+	}
+	changed, edited, err := charts.remove(party{name}, others)
+	if err != nil {
+		return nil, err
+	}
 	files, err := w.dataFiles(name)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range edited {
+	for _, c := range changed {
 		if c.After == nil {
 			files = append(files, c.Path)
 		}
 	}
-	edited = slices.DeleteFunc(edited, func(c Change) bool { return c.After == nil })
 	written, err := w.agentFiles(name, parties, launch.set, charts)
 	if err != nil {
 		return nil, err
 	}
-	gone, err := w.removeFiles(name, append(files, w.scenarioFile(strings.ToLower(name))), written, force)
+	gone, err := w.removeFiles(name, append(files, w.scenarioFile(strings.ToLower(name))), written, edited, force)
 	if err != nil {
 		return nil, err
 	}
+	if err := w.checkGone(name, changed); err != nil {
+		return nil, err
+	}
+	changed = slices.DeleteFunc(changed, func(c Change) bool { return c.After == nil })
 	if len(gone) == 0 && !force { // without any file nothing tells that it was made so
 		return nil, &EditedError{Name: name, Files: []string{agreementsFile}}
 	}
@@ -148,7 +160,7 @@ func RemoveAgent(w Workspace, name string, force bool) (Changes, error) {
 	if _, err := launch.check(without, ""); err != nil {
 		return nil, fmt.Errorf("without %s the launch files would have errors: %w", name, err)
 	}
-	return slices.Concat(gone, edited, launch.changes()).sorted(), nil
+	return slices.Concat(gone, changed, launch.changes()).sorted(), nil
 }
 
 // agentFiles are the files of an agent as [AddAgent] writes them, whichever party it was made like.
@@ -321,6 +333,21 @@ func (w Workspace) checkDeployed(name, like string, edited Changes) error {
 		return wrong("", "the charts can't be extended: nothing in values or templates that names %s leads to an agent %s", like, name)
 	case namespace != strings.ToLower(name) || !slices.Contains(now.Namespaces, namespace):
 		return wrong("", "the charts can't be extended: nothing in values or templates that names %s leads to a namespace %q for %s", like, strings.ToLower(name), name)
+	}
+	return nil
+}
+
+// checkGone has the charts rendered as they would be, and refuses them where the agent is still there.
+func (w Workspace) checkGone(name string, changed Changes) error {
+	if w.Render == nil {
+		return nil
+	}
+	now, err := w.rendered(changed)
+	if err != nil {
+		return fmt.Errorf("without %s the charts would have errors: %w", name, err)
+	}
+	if _, there := now.Agents[name]; there {
+		return wrong("", "%s can't be taken out of the charts: the values or templates make its agent in another way than new agent writes", name)
 	}
 	return nil
 }

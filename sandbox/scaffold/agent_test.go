@@ -196,6 +196,99 @@ func TestAgentVolume(t *testing.T) {
 	}
 }
 
+// What a person wrote about an agent into the charts isn't dropped without a word.
+func TestAgentChartsEdited(t *testing.T) {
+	t.Parallel()
+	const values, roles = "charts/agents/values.yaml", "charts/agents/templates/roles.yaml"
+	for name, c := range map[string]struct {
+		workspace, file, old, new string
+		force                     bool
+		says                      string // "": it is taken out
+	}{
+		"an element's inside":        {workspace: "agents-values.txtar", file: values, old: "STEWARD: EAST", new: "STEWARD: EAST\n      MORE: x", says: "would be lost: " + values},
+		"with force":                 {workspace: "agents-values.txtar", file: values, old: "STEWARD: EAST", new: "STEWARD: EAST\n      MORE: x", force: true},
+		"one of another list":        {workspace: "agents-values.txtar", file: values, old: "limits:", new: "asks: [EAST]\nlimits:", says: "would be lost: " + values},
+		"one of a list of another's": {workspace: "agents-values.txtar", file: values, old: "env: {STEWARD: SOUTH}", new: "env: {STEWARD: SOUTH}\n    asks:\n    - EAST", says: "would be lost: " + values},
+		"the order":                  {workspace: "agents-values.txtar", file: "charts/namespaces/values.yaml", old: `"south", east`, new: `east, "south"`},
+		"a document":                 {workspace: "agents-templates.txtar", file: roles, old: "creator-east", new: "creator-east\n  labels: {a: b}", says: "would be lost: " + roles},
+		"a document with force":      {workspace: "agents-templates.txtar", file: roles, old: "creator-east", new: "creator-east\n  labels: {a: b}", force: true},
+		"one of several": {
+			workspace: "agents-templates.txtar", file: roles, old: "# north is first", new: "---\nkind: Ingress\nspec: {rules: [north, east]}", force: true,
+			says: roles + `:20:23: this document names "east" beside "NORTH", and can't go as a whole (take the name out of it first)`,
+		},
+		"an agent of other templates": {
+			workspace: "agents-templates.txtar", file: "charts/agents/templates/routes.yaml", old: "# kind: Route",
+			new:  "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: x}\nspec: {env: {name: DATA_STEWARD_NAME, value: {{ upper \"ea\" }}ST}}\n# kind: Route",
+			says: "can't be taken out of the charts",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := withCharts(t, c.workspace)
+			added, err := AddAgent(w, Agent{Name: "EAST"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := added.Apply(w.Dir); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(filepath.Join(w.Dir, c.file))
+			if err != nil || !strings.Contains(string(text), c.old) {
+				t.Fatalf("%s: %s, %v", c.file, text, err)
+			}
+			write(t, w, c.file, []byte(strings.Replace(string(text), c.old, c.new, 1)))
+			before := snapshot(t, w.Dir)
+			changes, err := RemoveAgent(w, "EAST", c.force)
+			if c.says != "" {
+				if err == nil || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("got %v, want %q", err, c.says)
+				}
+				same(t, w.Dir, before)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := changes.Apply(w.Dir); err != nil {
+				t.Fatal(err)
+			}
+			if d, err := render(w.Dir); err != nil || d.Agents["EAST"] != "" || slices.Contains(d.Namespaces, "east") || d.Agents["NORTH"] != "north" {
+				t.Errorf("the charts amount to %v, %v", d, err)
+			}
+		})
+	}
+}
+
+// Two that were made like the same one, whichever goes first.
+func TestAgentsBesideEachOther(t *testing.T) {
+	t.Parallel()
+	for _, archive := range []string{"agents-values.txtar", "agents-templates.txtar"} {
+		w := withCharts(t, archive)
+		before := snapshot(t, w.Dir)
+		for _, name := range []string{"EAST", "WEST"} {
+			added, err := AddAgent(w, Agent{Name: name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := added.Apply(w.Dir); err != nil {
+				t.Fatal(err)
+			}
+			w.Agents = append(w.Agents, name)
+		}
+		first, err := RemoveAgent(w, "EAST", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := first.Apply(w.Dir); err != nil {
+			t.Fatal(err)
+		}
+		w.Agents = w.Agents[:len(w.Agents)-2]
+		w.Agents = append(w.Agents, "WEST")
+		second, err := RemoveAgent(w, "WEST", false)
+		leads(t, w, second, err, before)
+	}
+}
+
 func TestAgentRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

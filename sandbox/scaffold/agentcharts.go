@@ -120,24 +120,33 @@ func (c *charts) add(p, like party) Changes {
 	return changes
 }
 
-// remove works out what takes a party out.
-func (c *charts) remove(p party) Changes {
-	var changes Changes
+// remove works out what takes a party out. edited are the files in which that isn't what [charts.add] would write beside one of
+// the others now. A document that names others, too, and isn't such a copy, is nobody's to remove.
+func (c *charts) remove(p party, others []party) (changes Changes, edited []string, err error) {
 	for _, file := range sortedKeys(c.files) {
 		content := c.files[file]
 		change := Change{Path: file, Before: []byte(content)}
+		after, worked := "", false
 		switch base := path.Base(file); {
 		case base == "values.yaml":
-			change.After = []byte(removeElements(content, p))
+			after, worked = removeElements(content, p, others)
+			change.After = []byte(after)
 		case p.word().MatchString(base):
 		default:
-			change.After = []byte(removeDocuments(content, p))
+			if at := shared(file, content, p, others); at != nil {
+				return nil, nil, *at
+			}
+			after, worked = removeDocuments(content, p, others)
+			change.After = []byte(after)
 		}
-		if string(change.After) != content {
+		if after != content {
 			changes = append(changes, change)
 		}
+		if worked {
+			edited = append(edited, file)
+		}
 	}
-	return changes
+	return changes, edited, nil
 }
 
 // documentStart begins a document of a template.
@@ -176,19 +185,49 @@ func addDocuments(content string, p, like party) string {
 	return b.String()
 }
 
-func removeDocuments(content string, p party) string {
+func removeDocuments(content string, p party, others []party) (after string, edited bool) {
 	var kept []string
 	docs := documents(content)
 	for _, doc := range docs {
 		if !p.in(doc) {
 			kept = append(kept, doc)
+			continue
 		}
+		edited = edited || !isCopy(doc, docs, p, others)
 	}
-	after := strings.Join(kept, "")
+	after = strings.Join(kept, "")
 	if len(kept) < len(docs) && !strings.HasSuffix(content, "\n") {
 		after = strings.TrimSuffix(after, "\n")
 	}
-	return after
+	return after, edited
+}
+
+// isCopy reports whether a document is what [addDocuments] makes of another one.
+func isCopy(doc string, docs []string, p party, others []party) bool {
+	body := func(doc string) string { return strings.TrimSpace(documentStart.ReplaceAllString(doc, "")) }
+	return slices.ContainsFunc(others, func(like party) bool {
+		return slices.ContainsFunc(docs, func(d string) bool { return like.in(d) && body(like.renamed(d, p)) == body(doc) })
+	})
+}
+
+// shared is where a document names a party beside others, without being a copy of theirs; nil where none does.
+func shared(file, content string, p party, others []party) *fault.Invalid {
+	docs := documents(content)
+	line := 0
+	for _, doc := range docs {
+		beside := slices.IndexFunc(others, func(other party) bool { return other.in(doc) })
+		for i, text := range strings.Split(doc, "\n") {
+			if at := p.word().FindStringIndex(code(text)); at != nil && beside >= 0 && !isCopy(doc, docs, p, others) {
+				return &fault.Invalid{
+					File: file, Line: line + i + 1, Column: len([]rune(text[:at[0]])) + 1,
+					Problem:    "this document names " + quote(text[at[0]:at[1]]) + " beside " + quote(others[beside].name) + ", and can't go as a whole",
+					Suggestion: "take the name out of it first",
+				}
+			}
+		}
+		line += strings.Count(doc, "\n")
+	}
+	return nil
 }
 
 // Elements of the values that are a party: in a list of their own lines, alone or by their name; in a list in one line; as a
@@ -259,30 +298,60 @@ func addElements(content string, p, like party) string {
 	return strings.Join(lines, "")
 }
 
-func removeElements(content string, p party) string {
+func removeElements(content string, p party, others []party) (after string, edited bool) {
 	lines := strings.SplitAfter(content, "\n")
 	for at := 0; at < len(lines); at++ {
 		line := strings.TrimRight(lines[at], "\r\n")
 		if m := p.inline().FindStringSubmatch(line); m != nil {
-			before, others := strings.CutSuffix(m[1], ",")
-			if !others { // the first: what separates it from the next goes
+			edited = edited || !slices.ContainsFunc(others, func(like party) bool { return like.inline().MatchString(line) })
+			before, more := strings.CutSuffix(m[1], ",")
+			if !more { // the first: what separates it from the next goes
 				m[6] = strings.TrimLeft(strings.TrimPrefix(strings.TrimLeft(m[6], " "), ","), " ")
 			}
 			lines[at] = before + m[6] + lines[at][len(line):]
+			at-- // it may be there twice
 			continue
 		}
 		m := p.element().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
-		lines = slices.Delete(lines, at, block(lines, at, len(m[1])))
+		end := block(lines, at, len(m[1]))
+		edited = edited || !isElementLike(lines, at, end, p, others)
+		lines = slices.Delete(lines, at, end)
 		at--
 	}
-	after := strings.Join(lines, "")
+	after = strings.Join(lines, "")
 	if after != content && !strings.HasSuffix(content, "\n") {
 		after = strings.TrimSuffix(after, "\n")
 	}
-	return after
+	return after, edited
+}
+
+// isElementLike reports whether an element is what [addElements] makes of another one of its list, or map.
+func isElementLike(lines []string, at, end int, p party, others []party) bool {
+	indentOf := func(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+	indent := indentOf(lines[at])
+	text := strings.TrimSpace(strings.Join(lines[at:end], ""))
+	dash := strings.HasPrefix(text, "-")
+	outside := func(line string) bool {
+		rest := strings.TrimSpace(line)
+		return rest != "" && (indentOf(line) < indent || indentOf(line) == indent && !strings.HasPrefix(rest, "#") && strings.HasPrefix(rest, "-") != dash)
+	}
+	first := at
+	for first > 0 && !outside(lines[first-1]) {
+		first--
+	}
+	for i := first; i < len(lines) && !outside(lines[i]); i++ {
+		for _, like := range others {
+			m := like.element().FindStringSubmatch(strings.TrimRight(lines[i], "\r\n"))
+			if m != nil && len(m[1]) == indent &&
+				strings.TrimSpace(like.renamed(strings.Join(lines[i:block(lines, i, indent)], ""), p)) == text {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // rendered is what the charts would amount to with changes.
@@ -296,7 +365,13 @@ func (w Workspace) rendered(edited Changes) (d Deployment, err error) {
 		return d, err
 	}
 	for _, c := range edited {
-		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(c.Path)), c.After, 0o600); err != nil {
+		at := filepath.Join(dir, filepath.FromSlash(c.Path))
+		if c.After == nil {
+			err = os.Remove(at)
+		} else {
+			err = os.WriteFile(at, c.After, 0o600)
+		}
+		if err != nil {
 			return d, err
 		}
 	}

@@ -84,7 +84,7 @@ func RemoveArchetype(w Workspace, name string, force bool) (Changes, error) {
 	if err != nil && !isChoice(err) {
 		return nil, err
 	}
-	gone, err := w.removeFiles(name, []string{w.scenarioFile(name)}, written, force)
+	gone, err := w.removeFiles(name, []string{w.scenarioFile(name)}, written, nil, force)
 	if err != nil {
 		return nil, err
 	}

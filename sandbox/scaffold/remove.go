@@ -58,7 +58,7 @@ func RemoveMicroservice(w Workspace, name string, force bool) (Changes, error) {
 	if err != nil {
 		return nil, err
 	}
-	gone, err := w.removeFiles(name, append(files, w.scenarioFile(name)), written, force)
+	gone, err := w.removeFiles(name, append(files, w.scenarioFile(name)), written, nil, force)
 	if err != nil {
 		return nil, err
 	}
@@ -76,10 +76,11 @@ func RemoveMicroservice(w Workspace, name string, force bool) (Changes, error) {
 // isChoice tells that no scenario can be made, so that none is known to be as it was written.
 func isChoice(err error) bool { return errors.As(err, new(*ChoiceError)) }
 
-// removeFiles removes those of the files that are there. Those that aren't as written are an [EditedError] unless force is set.
-func (w Workspace) removeFiles(name string, files []string, written Changes, force bool) (Changes, error) {
+// removeFiles removes those of the files that are there. Those that aren't as written are an [EditedError] unless force is set,
+// together with others of which that is known already.
+func (w Workspace) removeFiles(name string, files []string, written Changes, known []string, force bool) (Changes, error) {
 	var gone Changes
-	edited := &EditedError{Name: name}
+	edited := &EditedError{Name: name, Files: known}
 	for _, file := range files {
 		content, err := os.ReadFile(filepath.Join(w.Dir, filepath.FromSlash(file)))
 		if errors.Is(err, fs.ErrNotExist) {
