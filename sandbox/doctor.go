@@ -119,7 +119,7 @@ func goThere(ctx context.Context, _ string) (string, fault.Invalids, error) {
 // workspaceFits checks what a bring-up refuses: launch files, charts, scenarios, services.
 func workspaceFits(_ context.Context, dir string) (string, fault.Invalids, error) {
 	if err := scaffold.Pending(dir); err != nil {
-		return "", nil, err
+		return "", nil, fmt.Errorf("%w; dynsandbox new takes it back before it does anything else", err)
 	}
 	w, err := readWorkspace(dir, "password", false)
 	if problems := fault.AsInvalids(err); problems != nil {

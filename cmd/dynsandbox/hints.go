@@ -29,7 +29,7 @@ func hints(err error) []string {
 	case errors.Is(err, images.ErrBundlePlatform):
 		return []string{"make one on a machine like this one: dynsandbox bundle create FILE"}
 	case errors.Is(err, sandbox.ErrNoWorkspace):
-		return []string{"go into a DYNAMOS checkout, or name one: dynsandbox up --workspace DIR"}
+		return []string{"go into a DYNAMOS checkout, or name one: --workspace DIR"}
 	case errors.Is(err, sandbox.ErrOtherWorkspace):
 		return []string{"a second sandbox beside it: dynsandbox up --name OTHER --workspace DIR", "or start anew: dynsandbox down --purge"}
 	case errors.As(err, &lacks):
@@ -38,7 +38,7 @@ func hints(err error) []string {
 			"or use the network: dynsandbox up --offline=false",
 		}
 	case errors.As(err, &edited):
-		return []string{"--dry-run shows what would go; --force removes it all the same"}
+		return []string{"--force removes it all the same; with --dry-run it only shows what would go"}
 	case errors.As(err, &pending):
 		return []string{"the same command without --dry-run takes it back first"}
 	case errors.Is(err, pyenv.ErrNoVenv):

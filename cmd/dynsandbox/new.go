@@ -41,7 +41,8 @@ The service comes directly behind those of --after, or directly before those of 
 them; with neither, behind the first service that the request type requires (a computeProvider: before the last). The
 request type requires it, unless --optional names an option that adds it.
 
---rm takes all of it out again, unless files were worked on since: then only with --force.`,
+--rm takes all of it out again, unless files were worked on since: then only with --force. An environment that
+dynsandbox venv made goes with the folder, one of your own stays.`,
 		Example: `  dynsandbox new microservice double-check --after sql-query
   dynsandbox new microservice mask --lang go --before sql-algorithm --optional mask --dry-run
   dynsandbox new microservice double-check --rm`,
@@ -102,7 +103,8 @@ they have the others; its agreement, by which the same users may ask for the sam
 its own; and a scenario that asks it alone. Where the sandbox runs the workspace, it waits until the agent is in the
 platform, and runs the scenario.
 
---rm takes all of it out again, unless files were worked on since: then only with --force.`,
+--rm takes all of it out again, unless files, or what the charts say of it, were worked on since: then only with
+--force.`,
 		Example: `  dynsandbox new agent HVA
   dynsandbox new agent RUG --like VU --rows 1000 --dry-run
   dynsandbox new agent HVA --rm`,

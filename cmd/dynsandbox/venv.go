@@ -18,8 +18,8 @@ func newVenv(g *global) *cobra.Command {
 service's requirements.txt asks for: python/SERVICE/.venv, or without a name python/.venv for all services. What
 python/requirements-dev.txt asks for comes along, so that tests run, or else pytest. The library is used from where it lies.
 
-Where nothing of that has changed it does nothing. One that was made here of something else is made anew; into one that
-you made the packages are installed.`,
+Where nothing of that has changed, files that these include or read among it, it does nothing. One that was made here of
+something else is made anew; into one that you made the packages are installed.`,
 		Example: `  dynsandbox venv sql-query && source platform/python/sql-query/.venv/bin/activate
   dynsandbox venv --dry-run`,
 		Args: args(cobra.MaximumNArgs(1)),

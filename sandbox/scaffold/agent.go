@@ -150,7 +150,7 @@ func RemoveAgent(w Workspace, name string, force bool) (Changes, error) {
 	}
 	changed = slices.DeleteFunc(changed, func(c Change) bool { return c.After == nil })
 	if len(gone) == 0 && !force { // without any file nothing tells that it was made so
-		return nil, &EditedError{Name: name, Files: []string{agreementsFile}}
+		return nil, &EditedError{Name: name, Files: []string{path.Join(w.LaunchFiles, agreementsFile)}}
 	}
 	if err := launch.removeAgent(name); err != nil {
 		return nil, err

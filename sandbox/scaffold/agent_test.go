@@ -319,7 +319,7 @@ func TestAgentRefused(t *testing.T) {
 	if _, err := AddAgent(planned, Agent{Name: "EAST"}); err == nil || !strings.HasSuffix(err.Error(), `:1:11: there is an agreement of "EAST" already (take it out: the agent gets one with the terms of another)`) {
 		t.Errorf("an agreement without an agent: %v", err)
 	}
-	for _, c := range []struct{ name, says string }{{"NORHT", `did you mean "NORTH"?`}, {"NORTH", "has been worked on since it was made"}} {
+	for _, c := range []struct{ name, says string }{{"NORHT", `did you mean "NORTH"?`}, {"NORTH", "NORTH isn't as dynsandbox new writes it now"}} {
 		if _, err := RemoveAgent(withCharts(t, "agents-values.txtar"), c.name, false); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("removing %s: %v", c.name, err)
 		}

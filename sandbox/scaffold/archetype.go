@@ -2,6 +2,7 @@ package scaffold
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -89,7 +90,7 @@ func RemoveArchetype(w Workspace, name string, force bool) (Changes, error) {
 		return nil, err
 	}
 	if len(gone) == 0 && !force { // the scenario tells that an archetype was made so
-		return nil, &EditedError{Name: name, Files: []string{archetypesFile}}
+		return nil, &EditedError{Name: name, Files: []string{path.Join(w.LaunchFiles, archetypesFile)}}
 	}
 	if err := launch.removeArchetype(name); err != nil {
 		return nil, err

@@ -92,10 +92,10 @@ func eachStage(root string, flag int, do func(root, stage string) ([]string, err
 		}
 		lock := flock.New(filepath.Join(stage, lockName), flock.SetFlag(flag))
 		alone, err := lock.TryLock()
-		if errors.Is(err, fs.ErrNotExist) || err == nil && !alone {
-			continue // it went meanwhile, nothing was begun in it, or somebody works in it
+		if err == nil && !alone {
+			continue
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // without a lock nobody works in it, or it went meanwhile
 			return files, err
 		}
 		done, err := do(root, stage)

@@ -24,7 +24,7 @@ type EditedError struct {
 
 // Error names the files.
 func (e *EditedError) Error() string {
-	return fmt.Sprintf("%s has been worked on since it was made, and would be lost: %s", e.Name, strings.Join(e.Files, ", "))
+	return fmt.Sprintf("%s isn't as dynsandbox new writes it now, and would be lost: %s", e.Name, strings.Join(e.Files, ", "))
 }
 
 // RemoveMicroservice works out what undoes [AddMicroservice]. Files that were edited since, or added, are an [EditedError]
