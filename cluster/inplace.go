@@ -123,16 +123,31 @@ func (c *Client) swap(ctx context.Context, p *corev1.Pod, images map[string]stri
 		}
 	}
 	if err != nil && ctx.Err() != nil {
-		seen := podProblem(last)
-		if tail := c.failedLog(context.WithoutCancel(ctx), last); tail != "" {
-			seen += "\n" + tail
-		}
+		seen := podProblem(last) + "\n" + c.saidSince(context.WithoutCancel(ctx), last, before)
 		return false, &fault.Timeout{WaitedFor: "Pod " + p.Name + " to be ready again", LastSeen: strings.TrimSpace(seen), After: time.Since(began)}
 	}
 	if err != nil || gone {
 		return gone, err
 	}
 	return false, c.waitLed(ctx, last)
+}
+
+// saidSince returns what containers that took others' places have printed, those that aren't ready.
+func (c *Client) saidSince(ctx context.Context, p *corev1.Pod, before map[string]replaced) string {
+	var said []string
+	for _, s := range p.Status.ContainerStatuses {
+		old, ours := before[s.Name]
+		if !ours || s.Ready || s.ContainerID == old.id {
+			continue
+		}
+		log := c.logOf(ctx, p, s.Name, false)
+		if log == "" {
+			said = append(said, s.Name+" has printed nothing")
+		} else {
+			said = append(said, "log of "+s.Name+":\n    "+strings.ReplaceAll(log, "\n", "\n    "))
+		}
+	}
+	return strings.Join(said, "\n")
 }
 
 // probed reports whether one of the containers that are replaced says itself when it is ready: a sidecar's main container

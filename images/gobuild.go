@@ -11,7 +11,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -111,9 +113,20 @@ func (b *GoBuilder) compile(ctx context.Context, out string, services ...Service
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
-		return &fault.Exec{Argv: argv, Tail: strings.TrimSpace(output.String()), Err: cmp.Or(ctx.Err(), err)}
+		return &fault.Exec{Argv: argv, Tail: fromWorkspace(strings.TrimSpace(output.String())), Err: cmp.Or(ctx.Err(), err)}
 	}
 	return nil
+}
+
+// compilerPlace matches the file in a line of the compiler's, which is relative to the module's folder.
+var compilerPlace = regexp.MustCompile(`(?m)^(\s*(?:vet: )?)([^\s/:][^\s:]*\.go:\d+)`)
+
+// fromWorkspace makes the files in the compiler's lines relative to the workspace, as those of all other errors are.
+func fromWorkspace(lines string) string {
+	return compilerPlace.ReplaceAllStringFunc(lines, func(at string) string {
+		m := compilerPlace.FindStringSubmatch(at)
+		return m[1] + path.Join("go", m[2])
+	})
 }
 
 // compileEach compiles each service by itself, to tell those with a mistake from the others. What compiles was compiled

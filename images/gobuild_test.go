@@ -136,7 +136,7 @@ func TestCompilerErrorsComeBackWhole(t *testing.T) {
 	if !errors.As(err, &failed) {
 		t.Fatalf("got error %v", err)
 	}
-	for _, line := range []string{"cmd/two/main.go:4:2: undefined: undefined", "cmd/two/main.go:12:2: undefined: undefined"} {
+	for _, line := range []string{"go/cmd/two/main.go:4:2: undefined: undefined", "go/cmd/two/main.go:12:2: undefined: undefined"} {
 		if !strings.Contains(failed.Tail, line) {
 			t.Errorf("%q is not in\n%s", line, failed.Tail)
 		}
@@ -199,7 +199,7 @@ func TestAMistakeInOneGoServiceDoesNotHoldBackOthers(t *testing.T) {
 		if len(failed) != 3 {
 			t.Fatalf("%s: got errors of %d services: %v", name, len(failed), err)
 		}
-		for service, line := range map[string]string{"two": "cmd/two/main.go:3:", "three": "pkg/pkg.go:3:14: undefined: missing", "four": "pkg/pkg.go:3:14: undefined: missing"} {
+		for service, line := range map[string]string{"two": "go/cmd/two/main.go:3:", "three": "go/pkg/pkg.go:3:14: undefined: missing", "four": "go/pkg/pkg.go:3:14: undefined: missing"} {
 			var run *fault.Exec
 			if !errors.As(failed[service], &run) || !strings.Contains(run.Tail, line) {
 				t.Errorf("%s: error of %s is %v, want one with %q", name, service, failed[service], line)

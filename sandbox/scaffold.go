@@ -197,6 +197,7 @@ func (r *ScaffoldReport) session(ctx context.Context, st State) (*Client, error)
 	}
 	client, err := Dial(ctx, st)
 	if errors.Is(err, ErrNoSession) {
+		r.Notes = append(r.Notes, "the sandbox doesn't run: the next up brings this in")
 		return nil, nil
 	}
 	return client, err

@@ -92,7 +92,8 @@ func newWait(g *global) *cobra.Command {
 		Short: "Wait until the files as they are now are what runs",
 		Long: `wait returns when every change of a file that was saved before is in the running platform: of one service, or of
 everything. It fails when a change was refused, because it doesn't compile or doesn't start, and when nothing brings the
-changes in, because the workspace isn't watched.`,
+changes in, because the workspace isn't watched. Whether a service of Jobs starts is seen only in its first request: when it
+dies there, a wait after that request fails.`,
 		Example: `  dynsandbox wait sql-algorithm --for=reloaded
   dynsandbox wait --for=reloaded && dynsandbox replay`,
 		Args: args(cobra.MaximumNArgs(1)),

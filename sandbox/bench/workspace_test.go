@@ -36,7 +36,7 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// The workspace of the growth rows is one that a sandbox takes, and ten times as large.
+// The workspace of the growth rows is one that a sandbox takes, and at least ten times as large.
 func TestGrowWorkspace(t *testing.T) {
 	before, after, err := growWorkspace(filepath.Join("..", "..", "platform"), filepath.Join(t.TempDir(), "grown"))
 	if err != nil {
@@ -45,7 +45,7 @@ func TestGrowWorkspace(t *testing.T) {
 	if before.services == 0 || before.keys == 0 || before.files == 0 {
 		t.Fatalf("the workspace has %+v", before)
 	}
-	if after.services != 10*before.services || after.keys != 10*before.keys || after.files < 10*before.files {
+	if after.services != 10*before.services || after.keys < 10*before.keys || after.files < 10*before.files {
 		t.Errorf("%+v grew to %+v", before, after)
 	}
 }
