@@ -2,10 +2,12 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dynsandbox/dynsandbox/images"
@@ -36,6 +38,9 @@ type reloader struct {
 	pending map[string]*change // services whose change isn't in the platform yet
 	refused map[string]string  // what isn't in the platform, and why: by service, or "launch files and charts"
 
+	newer     context.Context // ends when there is a newer change of what is under way
+	brokenOff atomic.Bool     // something wasn't waited for because of that
+
 	proofs proofs
 }
 
@@ -47,9 +52,36 @@ type change struct {
 
 func newReloader(b *bringUp) *reloader {
 	return &reloader{
-		session: b.session, bring: b, feed: b.session.events, dir: b.record.Workspace, pending: map[string]*change{}, refused: map[string]string{},
+		newer: context.Background(), session: b.session, bring: b, feed: b.session.events, dir: b.record.Workspace, pending: map[string]*change{}, refused: map[string]string{},
 		seen: b.files, noted: sources{state: b.sources, told: map[string]bool{}},
 	}
+}
+
+// patience is how long something may take to start while a newer change of it waits: a start takes a second, as a rule.
+const patience = 5 * time.Second
+
+// errNewer is the error of a change that wasn't waited for any longer.
+var errNewer = errors.New("changed again before it was ready")
+
+// patient returns a context for waiting until something is ready, which ends when there is a newer change of it.
+func (r *reloader) patient(ctx context.Context) (context.Context, func()) {
+	began := time.Now()
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(r.newer, func() {
+		if sleep(ctx, patience-time.Since(began)) == nil {
+			cancel(errNewer)
+		}
+	})
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// orNewer is an error, or errNewer when that is why a patient wait ended.
+func (r *reloader) orNewer(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), errNewer) {
+		r.brokenOff.Store(true)
+		return errNewer
+	}
+	return err
 }
 
 // retire ends what a reloader, which may be nil, has under way when another takes its place.

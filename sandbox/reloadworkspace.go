@@ -75,7 +75,9 @@ func (r *reloader) goOver(ctx context.Context, before, now *workspace) (string, 
 	said := "config store: " + changes.Summary() + "; " + report.String()
 	waiting, cancel := context.WithTimeout(ctx, chartsLimit)
 	defer cancel()
-	return said, r.bring.client.WaitStarted(waiting, touched(now.rendered.Objects, report), began)
+	waiting, done := r.patient(waiting)
+	defer done()
+	return said, r.orNewer(waiting, r.bring.client.WaitStarted(waiting, touched(now.rendered.Objects, report), began))
 }
 
 // goBack takes back what goOver has done so far, whatever became of ctx. What was added is removed.

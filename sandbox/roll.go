@@ -124,6 +124,11 @@ func (o *roll) blame(f *failure, w rolled, err error) string {
 func (o *roll) swap(ctx context.Context, name func(ref string) string, failFast bool) []error {
 	ctx, cancel := context.WithTimeout(ctx, restartLimit)
 	defer cancel()
+	if failFast { // else it goes back to what ran before
+		var done func()
+		ctx, done = o.r.patient(ctx)
+		defer done()
+	}
 	errs := make([]error, len(o.workloads))
 	var g errgroup.Group
 	for i, w := range o.workloads {
@@ -132,7 +137,7 @@ func (o *roll) swap(ctx context.Context, name func(ref string) string, failFast 
 			to[container] = name(ref)
 		}
 		g.Go(func() error {
-			errs[i] = o.r.bring.client.SwapImages(ctx, w.object, to, failFast)
+			errs[i] = o.r.orNewer(ctx, o.r.bring.client.SwapImages(ctx, w.object, to, failFast))
 			return nil
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -52,23 +53,99 @@ func (s *session) watchWorkspace(ctx context.Context, what watched) error {
 		return err
 	}
 	go s.watchRoot(ctx, workspace, what.root)
-	go func() {
-		for b := range batches {
-			s.batches.Add(1)
-			state, err := readFileStates(workspace) // what changes from now on is in another batch
-			s.work.Lock()
-			if r := s.reloader(); r != nil && ctx.Err() == nil {
-				if err == nil {
-					r.seen = r.seen.with(b.Files, state) // others that have changed are in a batch that is to come
-				}
-				r.files(ctx, b.Files, b.First)
-			}
-			s.batched = time.Now()
-			s.batches.Add(-1)
-			s.work.Unlock()
-		}
-	}()
+	go s.bringInAll(ctx, workspace, batches)
 	return nil
+}
+
+// bringInAll brings in one batch after the other. One that comes while another is under way ends its waiting, if both are of the
+// same thing: then both are brought in as one.
+func (s *session) bringInAll(ctx context.Context, workspace string, batches <-chan watch.Batch) {
+	var later watch.Batch
+	take := func(b watch.Batch) {
+		if len(later.Files) == 0 {
+			s.batches.Add(1)
+		}
+		later = joined(later, b)
+	}
+	for {
+		if len(later.Files) == 0 {
+			b, ok := <-batches
+			if !ok {
+				return
+			}
+			take(b)
+		}
+		b := later
+		later = watch.Batch{}
+		newer, tell := context.WithCancel(ctx)
+		brokenOff := make(chan bool, 1)
+		go func() { brokenOff <- s.bringIn(ctx, newer, workspace, b) }()
+		for underWay := true; underWay; {
+			select {
+			case again := <-brokenOff:
+				if underWay = false; again && len(later.Files) > 0 {
+					later = joined(b, later)
+				}
+			case more, ok := <-batches:
+				if !ok {
+					batches = nil
+					continue
+				}
+				if take(more); sameThing(b.Files, more.Files) {
+					tell()
+				}
+			}
+		}
+		tell()
+		if batches == nil {
+			if len(later.Files) > 0 {
+				s.batches.Add(-1)
+			}
+			return
+		}
+	}
+}
+
+// joined is one batch of two, the first of which may have no files.
+func joined(a, b watch.Batch) watch.Batch {
+	if len(a.Files) == 0 {
+		return b
+	}
+	files := slices.Sorted(slices.Values(slices.Concat(a.Files, b.Files)))
+	return watch.Batch{Files: slices.Compact(files), First: a.First, Rescan: a.Rescan || b.Rescan}
+}
+
+// bringIn brings one batch in. newer ends when there is one after it for which it need not be waited; it reports whether it
+// was broken off for that.
+func (s *session) bringIn(ctx, newer context.Context, workspace string, b watch.Batch) (brokenOff bool) {
+	state, err := readFileStates(workspace) // what changes from now on is in another batch
+	s.work.Lock()
+	defer s.work.Unlock()
+	if r := s.reloader(); r != nil && ctx.Err() == nil {
+		if err == nil {
+			r.seen = r.seen.with(b.Files, state) // others that have changed are in a batch that is to come
+		}
+		r.newer = newer
+		r.files(ctx, b.Files, b.First)
+		r.newer = context.Background()
+		brokenOff = r.brokenOff.Swap(false)
+	}
+	s.batched = time.Now()
+	s.batches.Add(-1)
+	return brokenOff
+}
+
+// sameThing reports whether a file of each of two batches lies in the same folder, or both have launch files or charts, which are one.
+func sameThing(a, b []string) bool {
+	folder := func(f string) string {
+		if strings.HasPrefix(f, chartsDir+"/") || strings.HasPrefix(f, launchFilesDir+"/") {
+			return workspaceItself
+		}
+		return path.Dir(f)
+	}
+	return slices.ContainsFunc(a, func(x string) bool {
+		return slices.ContainsFunc(b, func(y string) bool { return folder(x) == folder(y) })
+	})
 }
 
 // setWatch starts or stops the watching. It begins anew when the workspace was moved, another folder has come in its place,

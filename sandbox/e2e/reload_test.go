@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -223,6 +225,30 @@ func TestCrashingChangeIsTakenBack(t *testing.T) {
 		replayAll(t)
 	})
 	must(t, "wait", "--for=reloaded")
+	replayAll(t)
+}
+
+// A change that never gets ready isn't waited for once it is taken back.
+func TestHangingChangeGivesWay(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	events := exec.CommandContext(ctx, binary, "events", "--name", sandboxName)
+	var told bytes.Buffer
+	events.Stdout = &told
+	if err := events.Start(); err != nil {
+		t.Fatal(err)
+	}
+	restore := sync.OnceFunc(save(t, change{"go/cmd/agent/main.go", `	slog.SetDefault(`, `	time.Sleep(time.Hour)
+	slog.SetDefault(`}))
+	t.Cleanup(restore)
+	kubectl(t, "", "wait", "-n", "uva", "--for=condition=Ready=false", "pod", "-l", "app=uva", "--timeout=60s")
+	restore()
+	must(t, "wait", "--for=reloaded")
+	cancel()
+	_ = events.Wait() // it was told to end
+	if !strings.Contains(told.String(), "changed again before it was ready") {
+		t.Errorf("it was waited for to the end:\n%s", told.String())
+	}
 	replayAll(t)
 }
 
