@@ -26,7 +26,10 @@ class Table(Protocol):
 
 
 class Masks:
-    """Other values for sensitive columns: a random number for each value, the same for equal ones of a column."""
+    """Other values for sensitive columns: a random number for each value, the same for equal ones of a column.
+
+    The numbers are in the opposite order of the values, so that no row stays where its value has put it.
+    """
 
     def __init__(self) -> None:
         self._columns: dict[tuple[str, str], dict[Any, int]] = {}
@@ -41,12 +44,13 @@ class Masks:
     def put(self, connection: sqlite3.Connection) -> None:
         """Replace the values in the tables."""
         for (table, column), masks in self._columns.items():
-
-            def mask(value: Any, masks: dict[Any, int] = masks) -> int:
-                return masks.setdefault(value, secrets.randbits(62))
-
-            connection.create_function(FUNCTION, 1, mask)
             table, column = _quoted(table), _quoted(column)
+            values = [v for (v,) in connection.execute(f"SELECT DISTINCT {column} FROM {table} ORDER BY {column} DESC")]
+            numbers: set[int] = set()
+            while len(numbers) < len(values):
+                numbers.add(secrets.randbits(62))
+            masks.update(zip(values, sorted(numbers), strict=True))
+            connection.create_function(FUNCTION, 1, masks.__getitem__)
             connection.execute(f"UPDATE {table} SET {column} = {FUNCTION}({column})")
         connection.create_function(FUNCTION, 1, None)
 
