@@ -35,8 +35,20 @@ class Step:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.config: Configuration
         self.contexts: list[object] = []
+        self._config: Configuration
+        self._has_config = threading.Event()
+
+    @property
+    def config(self) -> Configuration:
+        # A message may come before whoever starts the service has what that returns.
+        assert self._has_config.wait(10)
+        return self._config
+
+    @config.setter
+    def config(self, config: Configuration) -> None:
+        self._config = config
+        self._has_config.set()
 
     def one_argument(self, msComm: chain.MicroserviceCommunication) -> None:
         self.two_arguments(msComm, "none given")
