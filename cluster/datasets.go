@@ -168,12 +168,11 @@ func CheckDatasets(ctx context.Context, node Node, d Datasets) error {
 	for _, namespace := range d.namespaces() {
 		argv = append(argv, path.Join(nodeWorkspaceDir, d.Folders[namespace]))
 	}
-	if _, err := node.Exec(ctx, nil, argv...); err != nil && ctx.Err() == nil {
+	_, err := node.Exec(ctx, nil, argv...)
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", ErrNoWorkspace, err)
-	} else if err != nil {
-		return err
 	}
-	return nil
+	return err
 }
 
 // policyOf fills in a manifest of several objects.

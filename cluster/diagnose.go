@@ -111,10 +111,15 @@ func (c *Client) failedLog(ctx context.Context, p *corev1.Pod) string {
 			continue
 		}
 		if log := c.logOf(ctx, p, s.Name, previous); log != "" {
-			return "log of " + s.Name + ":\n    " + strings.ReplaceAll(log, "\n", "\n    ")
+			return titled(s.Name, log)
 		}
 	}
 	return ""
+}
+
+// titled is a container's log as errors show it.
+func titled(container, log string) string {
+	return "log of " + container + ":\n    " + strings.ReplaceAll(log, "\n", "\n    ")
 }
 
 // logOf returns the end of a container's log, or of the one that it replaced; "" when there is none.

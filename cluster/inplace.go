@@ -140,11 +140,10 @@ func (c *Client) saidSince(ctx context.Context, p *corev1.Pod, before map[string
 		if !ours || s.Ready || s.ContainerID == old.id {
 			continue
 		}
-		log := c.logOf(ctx, p, s.Name, false)
-		if log == "" {
-			said = append(said, s.Name+" has printed nothing")
+		if log := c.logOf(ctx, p, s.Name, false); log != "" {
+			said = append(said, titled(s.Name, log))
 		} else {
-			said = append(said, "log of "+s.Name+":\n    "+strings.ReplaceAll(log, "\n", "\n    "))
+			said = append(said, s.Name+" has printed nothing")
 		}
 	}
 	return strings.Join(said, "\n")

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
 )
@@ -45,15 +43,7 @@ func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Rec
 		}
 	})
 	kept := r.keepProven(ctx, rolls)
-	failures := make([]*failure, len(rolls))
-	var g errgroup.Group
-	for i, o := range rolls {
-		g.Go(func() error {
-			failures[i] = o.restart(ctx)
-			return nil
-		})
-	}
-	g.Wait() //nolint:errcheck // the functions keep their errors
+	failures := restartAll(ctx, rolls)
 	var mounted []images.Built
 	for i, o := range rolls {
 		if failures[i] != nil {

@@ -129,12 +129,7 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 	}
 	r.feed.add(&control.Event{Kind: control.Event_LOADED, Service: strings.Join(names(built), ", "),
 		Text: fmt.Sprintf("%.1f MB sent", float64(report.Bytes)/1e6), Seconds: report.Took.Seconds()})
-	failures := make([]*failure, len(rolls))
-	var g errgroup.Group
-	for i, o := range rolls {
-		g.Go(func() error { failures[i] = o.restart(ctx); return nil })
-	}
-	g.Wait() //nolint:errcheck // the functions keep their errors
+	failures := restartAll(ctx, rolls)
 	for i, o := range rolls {
 		if failures[i] != nil {
 			again = append(again, r.takeBack(ctx, o, failures[i])...)

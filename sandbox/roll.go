@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -73,6 +74,17 @@ func (o *roll) restart(ctx context.Context) *failure {
 	// Not undone: the Pods run it well, and some of the names may have moved.
 	o.unnamed = o.nodes.Retag(ctx, names)
 	return nil
+}
+
+// restartAll restarts what rolls concern, all at once. It returns what became of each.
+func restartAll(ctx context.Context, rolls []*roll) []*failure {
+	failures := make([]*failure, len(rolls))
+	var wg sync.WaitGroup
+	for i, o := range rolls {
+		wg.Go(func() { failures[i] = o.restart(ctx) })
+	}
+	wg.Wait()
+	return failures
 }
 
 // swapAll has all workloads run the images that have this roll's tag.

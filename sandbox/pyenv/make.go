@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dynsandbox/dynsandbox/internal/fault"
@@ -238,16 +239,8 @@ func (e *Environment) run(ctx context.Context, argv ...string) error {
 }
 
 func withoutVariables(environ []string, names ...string) []string {
-	var kept []string
-	for _, kv := range environ {
+	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
-		drop := false
-		for _, n := range names {
-			drop = drop || n == name
-		}
-		if !drop {
-			kept = append(kept, kv)
-		}
-	}
-	return kept
+		return slices.Contains(names, name)
+	})
 }
