@@ -166,6 +166,12 @@ def start(ports: range, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
 
 
 @pytest.fixture(autouse=True)
+def no_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans go nowhere, whatever listens on this machine."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:1")
+
+
+@pytest.fixture(autouse=True)
 def fresh_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     """One process is one service, except in tests: forget that an earlier one was released."""
     monkeypatch.setattr(signal_flow, "_released", threading.Event())

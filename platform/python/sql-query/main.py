@@ -35,17 +35,18 @@ ms_config: Configuration
 def request_handler(msComm: chain.MicroserviceCommunication, ctx: Any) -> None:
     """Run the request's query and send its table on. What it raises, the requester reads."""
     signal_wait(wait_for_setup_event, wait_for_setup_condition)
-    with tracer.start_as_current_span("sql-query", context=ctx):
-        request = rabbit.SqlDataRequest()
-        if msComm.request_type != "sqlDataRequest" or not msComm.original_request.Unpack(request):
-            raise ValueError(f"expected a sqlDataRequest, got {msComm.request_type!r}")
-        tables = Tables(config.dataset_filepath, os.getenv("DATA_STEWARD_NAME", ""), declared())
-        limits = Limits(config.query_seconds, config.result_values)
+    request = rabbit.SqlDataRequest()
+    if msComm.request_type != "sqlDataRequest" or not msComm.original_request.Unpack(request):
+        raise ValueError(f"expected a sqlDataRequest, got {msComm.request_type!r}")
+    tables = Tables(config.dataset_filepath, os.getenv("DATA_STEWARD_NAME", ""), declared())
+    limits = Limits(config.query_seconds, config.result_values)
+    with tracer.start_as_current_span("query", context=ctx) as span:
         result = run(request.query, tables, limits, Sensitive.from_environment())
-        data, types = result.to_protobuf()
         rows = len(result.columns[0]) if result.columns else 0
-        logger.info("request %s: %d rows", msComm.request_metadata.correlation_id, rows)
-        ms_config.next_client.ms_comm.send_data(msComm, data, types)
+        span.set_attribute("rows", rows)
+    data, types = result.to_protobuf()
+    logger.info("request %s: %d rows", msComm.request_metadata.correlation_id, rows)
+    ms_config.next_client.ms_comm.send_data(msComm, data, types)
     signal_continuation(stop_event, stop_microservice_condition)
 
 

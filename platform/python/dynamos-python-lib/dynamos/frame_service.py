@@ -13,14 +13,12 @@ from dynamos.logger import InitLogger
 from dynamos.ms_init import Configuration, NewConfiguration
 from dynamos.service_metadata import DATAFRAME, register_service_on_metadata
 from dynamos.signal_flow import signal_continuation, signal_wait
-from dynamos.tracer import InitTracer
+from dynamos.tracer import COLLECTOR, InitTracer
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Work = Callable[["pd.DataFrame"], "pd.DataFrame"]
-
-COLLECTOR = "collector.linkerd-jaeger:4317"
 
 
 def run(service: str, work: Work) -> None:
@@ -36,12 +34,14 @@ def run(service: str, work: Work) -> None:
 
     def handle(msComm: chain.MicroserviceCommunication, ctx: Any = None) -> None:
         signal_wait(connected, condition)
-        with tracer.start_as_current_span(service, context=ctx):
-            frame = work(protobuf_to_dataframe(msComm.data, dict(msComm.metadata)))
-            logger.info("request %s: %d rows", msComm.request_metadata.correlation_id, len(frame))
-            data, types = dataframe_to_protobuf(frame)
-            metadata = register_service_on_metadata(dict(msComm.metadata), service)
-            config.next_client.ms_comm.send_data(msComm, data, metadata | {DATAFRAME: json.dumps(types)})
+        frame = protobuf_to_dataframe(msComm.data, dict(msComm.metadata))
+        with tracer.start_as_current_span(work.__name__, context=ctx) as span:
+            frame = work(frame)
+            span.set_attribute("rows", len(frame))
+        logger.info("request %s: %d rows", msComm.request_metadata.correlation_id, len(frame))
+        data, types = dataframe_to_protobuf(frame)
+        metadata = register_service_on_metadata(dict(msComm.metadata), service)
+        config.next_client.ms_comm.send_data(msComm, data, metadata | {DATAFRAME: json.dumps(types)})
         signal_continuation(done, condition)
 
     config = NewConfiguration(service, "localhost:", handle)

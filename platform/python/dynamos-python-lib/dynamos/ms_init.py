@@ -8,8 +8,9 @@ import threading
 from typing import Any
 
 import microserviceCommunication_pb2 as chain
+from opentelemetry import trace
 
-from dynamos import signal_flow
+from dynamos import signal_flow, tracer
 from dynamos.errors import ChainError, Unreachable
 from dynamos.grpc_client import GRPCClient
 from dynamos.grpc_server import GRPCServer
@@ -18,7 +19,6 @@ from dynamos.logger import InitLogger, correlated, set_service
 from dynamos.service_metadata import ERROR
 from dynamos.sidecar import Follower
 from dynamos.termination import stop_on_sigterm
-from dynamos.tracer import carried, parent_context
 
 MESSAGE_TYPE = "microserviceCommunication"
 
@@ -44,7 +44,7 @@ def request_handler(msComm: chain.MicroserviceCommunication) -> None:
     Raises ValueError for a message that is not one of a chain.
     """
     check_type(msComm)
-    get_and_call_function("callback", msComm, parent_context(msComm.traces))
+    get_and_call_function("callback", msComm, tracer.parent_context(msComm.traces))
 
 
 class Configuration:
@@ -87,8 +87,10 @@ class Configuration:
         handler returns without having sent anything although all messages it can wait for are there.
         If the next service can't be reached, the error goes to the sidecar directly. Raises ChainError only
         if that is impossible too; the caller then knows that the message went nowhere.
+
+        The call of the handler is a span, which the message's ``traces`` and the handler's ``ctx`` carry.
         """
-        with correlated(msComm.request_metadata.correlation_id), carried(msComm.traces):
+        with correlated(msComm.request_metadata.correlation_id):
             self._receive(msComm)
 
     def _receive(self, msComm: chain.MicroserviceCommunication) -> None:
@@ -98,21 +100,29 @@ class Configuration:
             return
         self.next_client.ms_comm.take_sent()
         self.next_client.ms_comm.take_error()
+        correlation_id = msComm.request_metadata.correlation_id
+        with tracer.handling(self.service_name, f"handle {msComm.request_type}", msComm.traces, correlation_id) as span:
+            self._handle(msComm, span, complete)
+
+    def _handle(self, msComm: chain.MicroserviceCommunication, span: trace.Span, complete: bool) -> None:
         try:
             check_type(msComm)
-            call(self.ms_message_handler, msComm, parent_context(msComm.traces))
+            call(self.ms_message_handler, msComm, trace.set_span_in_context(span))
         except Exception as error:
             logger.exception("the request failed")
+            text = f"{self.service_name}: {str(error) or type(error).__name__}"
+            span.record_exception(error)
+            span.set_status(trace.StatusCode.ERROR, text)
             if self.next_client.ms_comm.take_sent():  # the answer is out; there is no second one
                 signal_flow.release()
                 return
-            text = f"{self.service_name}: {str(error) or type(error).__name__}"
             self._fail(msComm, text, reachable=not isinstance(error, Unreachable))
             return
         if complete and not self.next_client.ms_comm.take_sent():
             # Many handlers catch what send_data raises, and log it.
             caught = self.next_client.ms_comm.take_error()
             text = f"{self.service_name}: {caught or 'the handler sent nothing on; its log says why'}"
+            span.set_status(trace.StatusCode.ERROR, text)
             self._fail(msComm, text, reachable=not isinstance(caught, Unreachable))
 
     def _fail(self, msComm: chain.MicroserviceCommunication, text: str, reachable: bool = True) -> None:
@@ -144,7 +154,8 @@ class Configuration:
     def stop(self, sleep_time: float = 2) -> None:
         """End the service: finish calls under way (``sleep_time`` seconds at most), then close everything.
 
-        The last service of a chain also ends the sidecar, as does one that had to leave out those after it.
+        The last service of a chain also ends the sidecar, as does one that had to leave out those after it. Then the
+        spans are sent, see :func:`dynamos.tracer.flush`.
         """
         if self.follower is not None:
             self.follower.stop()
@@ -155,6 +166,7 @@ class Configuration:
         for client in (self.next_client, self.sidecar):
             if client is not None:
                 client.close_program()
+        tracer.flush()
 
 
 def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Handler) -> Configuration:
