@@ -30,10 +30,17 @@ def test_the_use_of_a_building_is_learned():
     assert train(FRAME)["avg_mse"][0] < train(FRAME.drop(columns="primary_use"))["avg_mse"][0] / 4
 
 
+def test_uses_have_any_name_and_features_may_be_missing():
+    odd = FRAME.assign(primary_use=FRAME["primary_use"] + " [<5]", floors=pd.array([1, None] * 100, dtype="Int64"))
+    assert train(odd)["avg_rmse"][0] == pytest.approx(train(FRAME)["avg_rmse"][0], rel=0.2)
+
+
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
         (FRAME.drop(columns="consumption"), "no column consumption"),
+        (FRAME.assign(consumption="much"), "not every consumption is a number"),
+        (FRAME.assign(consumption=FRAME["consumption"].where(FRAME.index != 7)), "not every consumption is a number"),
         (FRAME.head(9), "9 rows are too few"),
         (FRAME.assign(place="Amsterdam"), "column place"),
     ],
