@@ -1,8 +1,10 @@
 """Send spans to a collector: OTLP over gRPC, plaintext. Imported once there are spans to send."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -42,12 +44,18 @@ def request(spans: Sequence[Span]) -> ExportTraceServiceRequest:
     return ExportTraceServiceRequest(
         resource_spans=[
             ResourceSpans(
-                resource=Resource(attributes=_attributes({"service.name": service})),
+                resource=Resource(attributes=_attributes(_environment() | {"service.name": service})),
                 scope_spans=[ScopeSpans(scope=scope, spans=messages)],
             )
             for service, messages in services.items()
         ]
     )
+
+
+def _environment() -> dict[str, str]:
+    """What OTEL_RESOURCE_ATTRIBUTES says of this process: ``key=value,key=value``, with values as in URLs."""
+    entries = (entry.partition("=") for entry in os.getenv("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
+    return {key.strip(): unquote(value.strip()) for key, equals, value in entries if equals}
 
 
 def _target(collector: str) -> str:

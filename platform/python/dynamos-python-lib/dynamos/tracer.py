@@ -84,7 +84,7 @@ atexit.register(flush)
 @contextmanager
 def handling(service_name: str, name: str, traces: Any, correlation_id: str) -> Iterator[Span]:
     """The block as a span: the child of the one that ``traces`` carries, which from now on carry the new one."""
-    attributes = {"correlation_id": correlation_id} if correlation_id else {}
+    attributes = {"dynamos.correlation": correlation_id} if correlation_id else {}
     parent = parent_context(traces) or trace.set_span_in_context(trace.INVALID_SPAN)
     with Tracer(_recorder, service_name).start_as_current_span(name, parent, trace.SpanKind.SERVER, attributes) as span:
         traces.update(forms_of(span))

@@ -15,10 +15,11 @@ import pytest
 from google.protobuf.struct_pb2 import Struct
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.trace import Status, StatusCode
 
-from dynamos import spans, tracer
+from dynamos import span_export, spans, tracer
 from dynamos.grpc_client import GRPCClient
 from dynamos.trace_forms import trace_forms, trace_ids
 from dynamos.tracer import InitTracer, current_forms, flush, parent_context
@@ -53,6 +54,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 def collector(ports, monkeypatch) -> Iterator[Collector]:
     flush()  # what other tests left goes to nobody
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+    monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
     collector = Collector(ports[3])
     server = grpc.server(futures.ThreadPoolExecutor(2))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
@@ -62,7 +64,7 @@ def collector(ports, monkeypatch) -> Iterator[Collector]:
     server.stop(0).wait()
 
 
-def attributes(of: Span | Span.Event) -> dict[str, object]:
+def attributes(of: Span | Span.Event | Resource) -> dict[str, object]:
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in of.attributes}
 
 
@@ -95,7 +97,7 @@ def test_the_calls_of_the_handlers_follow_each_other_in_the_messages_trace(colle
     assert {span.trace_id.hex() for _, span in arrived} == {"0af7" * 8}
     assert first.parent_span_id.hex() == "b7ad" * 4
     assert second.parent_span_id == first.span_id
-    assert attributes(first) == {"correlation_id": "c-42"}
+    assert attributes(first) == {"dynamos.correlation": "c-42"}
     assert first.kind == Span.SPAN_KIND_SERVER
     assert first.start_time_unix_nano < second.start_time_unix_nano
     assert second.end_time_unix_nano < first.end_time_unix_nano
@@ -228,6 +230,14 @@ def test_the_environment_tells_another_collector(collector, monkeypatch):
     InitTracer("sql-query", "localhost:1").start_span("query").end()
     flush()
     assert list(collector.take(1)) == ["sql-query: query"]
+
+
+def test_the_environment_tells_where_a_service_runs(monkeypatch):
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.namespace=uva, k8s.job.name=a%2Cb,broken,service.name=x")
+    with InitTracer("own", "").start_as_current_span("work") as span:
+        pass
+    (sent,) = span_export.request([span]).resource_spans
+    assert attributes(sent.resource) == {"service.namespace": "uva", "k8s.job.name": "a,b", "service.name": "own"}
 
 
 def test_the_port_may_be_left_out(collector, monkeypatch):
