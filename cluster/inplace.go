@@ -22,6 +22,7 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 
 	"github.com/dynsandbox/dynsandbox/internal/fault"
+	"github.com/dynsandbox/dynsandbox/internal/progress"
 )
 
 // SwapImages gives containers of a workload's Pods other images, by container. The kubelet restarts just those
@@ -110,7 +111,15 @@ func (c *Client) swap(ctx context.Context, p *corev1.Pod, images map[string]stri
 					return false, &Died{Container: s.Name, ExitCode: s.LastTerminationState.Terminated.ExitCode, Tail: c.logOf(ctx, now, s.Name, true)}
 				}
 			}
-			return until(), nil
+			if until() {
+				return true, nil
+			}
+			what := "wait for Pod " + p.Namespace + "/" + p.Name + " to be ready again"
+			if problem := podProblem(now); problem != "" {
+				what += ": " + problem
+			}
+			progress.Report(ctx, progress.Update{What: what})
+			return false, nil
 		})
 		return err
 	}

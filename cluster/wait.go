@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -67,6 +69,14 @@ func (c *Client) WaitReady(ctx context.Context, objects []Object) error {
 	}
 	factory.Start(ictx.Done())
 
+	tell := func() {
+		what := "all are available"
+		if len(waiting) > 0 {
+			what = "wait for " + strings.Join(slices.DeleteFunc(slices.Clone(order), func(key string) bool { return waiting[key].Unstructured == nil }), ", ")
+		}
+		progress.Report(ctx, progress.Update{What: what, Done: total - int64(len(waiting)), Total: total, Unit: "workloads"})
+	}
+	tell()
 	told := map[string]string{} // what was last reported of each Pod
 	for len(waiting) > 0 {
 		select {
@@ -95,7 +105,7 @@ func (c *Client) WaitReady(ctx context.Context, objects []Object) error {
 			last[key] = seen
 			if ready {
 				delete(waiting, key)
-				progress.Report(ctx, progress.Update{What: key + " is available", Done: total - int64(len(waiting)), Total: total, Unit: "workloads"})
+				tell()
 			}
 		}
 	}

@@ -18,8 +18,7 @@ import (
 // errElsewhere is the error of a change that the mounts of the Pods can't follow.
 var errElsewhere = errors.New("its working directory isn't where it was: what is mounted there is decided by a bring-up")
 
-// mountIn brings what was built into the platform by the mounts. It returns what these can't bring, or what failed only
-// because it went together with what was at fault: it is for rollOut.
+// mountIn brings what was built into the platform by the mounts. It returns what these can't bring: it is for rollOut.
 func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Record, since time.Time) (rest []images.Built) {
 	if !r.bring.record.Mount || len(built) == 0 {
 		return built
@@ -36,20 +35,9 @@ func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Rec
 	if len(rolls) == 0 {
 		return rest
 	}
-	r.remember(func(rec *Record) {
-		rec.Sources = ""
-		for _, o := range rolls {
-			o.begin(rec)
-		}
-	})
+	r.beginAll(rolls)
 	kept := r.keepProven(ctx, rolls)
-	failures := restartAll(ctx, rolls)
-	var mounted []images.Built
-	for i, o := range rolls {
-		if failures[i] != nil {
-			rest = append(rest, r.takeBack(ctx, o, failures[i])...)
-			continue
-		}
+	r.restartAll(ctx, rolls, since, func(o *roll) {
 		for _, b := range o.built {
 			r.done(b.Service.Name, since, "mounted; "+o.said(b.Service))
 		}
@@ -57,18 +45,14 @@ func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Rec
 		if kept {
 			r.onProbation([]*roll{o})
 		}
-		mounted = append(mounted, o.built...)
-	}
-	r.follow(ctx, nodes, mounted)
+		r.follow(ctx, nodes, o.built)
+	})
 	r.forgetOld(ctx, nodes)
 	return rest
 }
 
 // follow loads the images of what the mounts have brought. Nothing restarts for it.
 func (r *reloader) follow(ctx context.Context, nodes images.Nodes, built []images.Built) {
-	if len(built) == 0 {
-		return
-	}
 	if _, err := nodes.Load(ctx, images.Tagged(built)); err != nil {
 		r.remember(func(rec *Record) { forgetImages(rec, built) })
 		r.feed.note(fmt.Sprintf("mounted, but the image isn't on the node; the next reload or up loads it: %v", r.session.scrub(err)))

@@ -86,6 +86,15 @@ func annotation(o cluster.Object, digests map[string]Image, standing map[string]
 	return hex.EncodeToString(h[:])[:16]
 }
 
+// steady is a record with which a workload keeps its template while its Pods are being restarted in place.
+func steady(record Record, o cluster.Object) Record {
+	if was, ok := record.InPlace[o.ID()]; ok {
+		record.InPlace = orMade(record.InPlace)
+		record.InPlace[o.ID()] = InPlace{Hash: imagesHash(o, record.Images), Annotation: was.Annotation}
+	}
+	return record
+}
+
 // pinned returns the object with what makes a workload follow the content of its images, and a Deployment never have two
 // Pods at once, as the others don't anyway: each would have a consumer on the same queue, and messages would be lost to the
 // one that ends.

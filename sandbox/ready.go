@@ -287,6 +287,9 @@ func (b *bringUp) objects() ([]cluster.Object, error) {
 	}
 	objects := append(cluster.OutsideObjects(b.network), b.workspace.datasets.Objects()...)
 	for _, o := range b.workspace.rendered.Objects {
+		if b.session.work.restarting(o.ID()) {
+			record = steady(record, o)
+		}
 		p, err := pinned(o, record)
 		if err == nil {
 			p, err = hurried(p)

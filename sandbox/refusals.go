@@ -22,21 +22,40 @@ var ErrStale = errors.New("not in the platform, the last good version runs on")
 func (r *reloader) await(service string, reason images.Reason) {
 	r.mu.Lock()
 	if c := r.pending[service]; c != nil {
-		c.told = ""
+		c.told, c.again = "", c.underWay
 	} else {
 		r.pending[service] = &change{}
 	}
 	r.mu.Unlock()
+	for _, t := range r.session.work.with(func(t *task) bool { return slices.Contains(t.of, service) }) {
+		t.tell()
+	}
 	r.feed.add(&control.Event{Kind: control.Event_CHANGED, Service: service, File: reason.File, Text: reason.Rule})
 }
 
 // waiting returns the services whose change isn't in the platform yet.
 func (r *reloader) waiting() []images.Service {
+	return r.pendingWith(func(images.Service, change) bool { return true })
+}
+
+// pendingWith returns those of the services whose change isn't in the platform yet for which f is true.
+func (r *reloader) pendingWith(f func(images.Service, change) bool) []images.Service {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(r.bring.workspace.found.Services), func(s images.Service) bool {
-		return r.pending[s.Name] == nil
+		c := r.pending[s.Name]
+		return c == nil || !f(s, *c)
 	})
+}
+
+// undecided reports whether it isn't known yet what becomes of a service's change, or of any when service is empty.
+func (r *reloader) undecided(service string) bool {
+	if r.charts > 0 && (service == "" || r.known(service) != nil) { // they may bring it
+		return true
+	}
+	return len(r.pendingWith(func(s images.Service, c change) bool {
+		return c.told == "" && (service == "" || s.Name == service)
+	})) > 0
 }
 
 // refuse tells that the change of services isn't in the platform, or with none that of launch files and charts isn't. Of
@@ -50,8 +69,10 @@ func (r *reloader) refuse(err error, services ...string) {
 		if c := r.pending[name]; c == nil || c.told != text {
 			news = append(news, name)
 		}
-		if c := r.pending[name]; c != nil {
-			c.told = text
+		if c := r.pending[name]; c != nil && c.again {
+			c.underWay, c.again = false, false
+		} else if c != nil {
+			c.told, c.underWay = text, false
 		}
 	}
 	if len(services) == 0 {
@@ -108,7 +129,11 @@ func digestOf(b images.Built) string {
 // done tells that a change is in the platform. service is empty for launch files and charts.
 func (r *reloader) done(service string, since time.Time, text string) {
 	r.mu.Lock()
-	delete(r.pending, service)
+	if c := r.pending[service]; c != nil && c.again {
+		c.underWay, c.again = false, false
+	} else {
+		delete(r.pending, service)
+	}
 	if service == "" {
 		delete(r.refused, workspaceItself)
 	}

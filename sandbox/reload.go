@@ -7,14 +7,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/dynsandbox/dynsandbox/images"
 )
 
-// reloader brings changes of a workspace's files into the running platform. It holds what a bring-up left, and one
-// change at a time goes through it: the session's work lock is held for as long.
+// reloader brings changes of a workspace's files into the running platform. It holds what a bring-up left, and is guarded by
+// the session's work: while one change waits for Pods, others of other Pods go through it.
 //
 //   - a service of Jobs: the tag moves, and the next request's Pod takes it; a request under way is not touched.
 //   - a long-running service: main container and sidecar restart together, in the live Pod. Together, because a main
@@ -33,52 +32,38 @@ type reloader struct {
 	tried      *workspace         // whose change was refused; nil when the last was not, or couldn't be read
 	seen       fileStates         // what the workspace's files were like when they were last looked at; guarded by the work lock
 	noted      sources            // for the bring-ups to come
+	built      images.Sources     // those of the last build
+	all        bool               // of all services
+	charts     int                // changes of launch files and charts that are under way, or wait
 
 	mu      sync.Mutex
 	pending map[string]*change // services whose change isn't in the platform yet
 	refused map[string]string  // what isn't in the platform, and why: by service, or "launch files and charts"
-
-	newer     context.Context // ends when there is a newer change of what is under way
-	brokenOff atomic.Bool     // something wasn't waited for because of that
 
 	proofs proofs
 }
 
 // change is one of a service on its way into the platform.
 type change struct {
-	told    string // why it was refused, as was told
-	crashed string // digest of its image that was refused because it didn't start: it isn't tried again
+	told     string // why it was refused, as was told; "": that isn't known yet
+	crashed  string // digest of its image that was refused because it didn't start: it isn't tried again
+	underWay bool
+	again    bool // it has changed again since
 }
 
 func newReloader(b *bringUp) *reloader {
 	return &reloader{
-		newer: context.Background(), session: b.session, bring: b, feed: b.session.events, dir: b.record.Workspace, pending: map[string]*change{}, refused: map[string]string{},
+		session: b.session, bring: b, feed: b.session.events, dir: b.record.Workspace, pending: map[string]*change{}, refused: map[string]string{},
 		seen: b.files, noted: sources{state: b.sources, told: map[string]bool{}},
 	}
 }
 
-// patience is how long something may take to start while a newer change of it waits: a start takes a second, as a rule.
-const patience = 5 * time.Second
-
 // errNewer is the error of a change that wasn't waited for any longer.
 var errNewer = errors.New("changed again before it was ready")
 
-// patient returns a context for waiting until something is ready, which ends when there is a newer change of it.
-func (r *reloader) patient(ctx context.Context) (context.Context, func()) {
-	began := time.Now()
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(r.newer, func() {
-		if sleep(ctx, patience-time.Since(began)) == nil {
-			cancel(errNewer)
-		}
-	})
-	return ctx, func() { stop(); cancel(nil) }
-}
-
 // orNewer is an error, or errNewer when that is why a patient wait ended.
-func (r *reloader) orNewer(ctx context.Context, err error) error {
+func orNewer(ctx context.Context, err error) error {
 	if err != nil && errors.Is(context.Cause(ctx), errNewer) {
-		r.brokenOff.Store(true)
 		return errNewer
 	}
 	return err
@@ -93,8 +78,11 @@ func (r *reloader) retire() {
 
 // reload builds services anew because somebody asked for it; when none is named all of them, after launch files and charts.
 func (s *session) reload(ctx context.Context, services []string, events *feed) error {
-	s.work.Lock()
-	defer s.work.Unlock()
+	for _, u := range s.work.report() {
+		events.note("waits for what is under way: " + u.String())
+	}
+	s.work.lockAlone()
+	defer s.work.unlockAlone()
 	r := s.reloader()
 	if r == nil {
 		return ErrNotReady
@@ -150,6 +138,11 @@ func (r *reloader) known(services ...string) error {
 // files brings changed files into the platform. since is when the first of them was seen.
 func (r *reloader) files(ctx context.Context, files []string, since time.Time) {
 	r.noted.add(files)
+	sources := 0
+	if slices.ContainsFunc(files, func(f string) bool { return !isWorkspaceFile(f) }) {
+		sources = 1
+	}
+	r.session.sorting += sources // until those are known which await has noted
 	if r.concernsWorkspace(files) || r.mends(ctx, files) {
 		r.workspace(ctx, files, since)
 		r.dependents = nil
@@ -158,13 +151,14 @@ func (r *reloader) files(ctx context.Context, files []string, since time.Time) {
 	for service, reason := range affected {
 		r.await(service, reason)
 	}
+	r.session.sorting -= sources
 	for _, f := range files {
 		if len(affected) == 0 && strings.HasSuffix(f, ".proto") {
 			r.feed.note(f + " goes into no service: they are built of the code that was generated from it")
 		}
 	}
-	r.services(ctx, since)
 	r.dependents = nil
+	r.services(ctx, since)
 	if err := r.refresh(ctx); err != nil {
 		r.session.log.Warn("which services use which files is not known anew", "error", err)
 	}
@@ -197,13 +191,16 @@ func (r *reloader) affected(ctx context.Context, files []string) map[string]imag
 	return all
 }
 
+// isWorkspaceFile reports whether a file is a launch file or of a chart.
+func isWorkspaceFile(f string) bool {
+	return strings.HasPrefix(f, chartsDir+"/") || strings.HasPrefix(f, launchFilesDir+"/")
+}
+
 // concernsWorkspace reports whether files change what a workspace consists of: its launch files, its charts, how a
 // service is built, or the folder of a service that something refers to and that was missing.
 func (r *reloader) concernsWorkspace(files []string) bool {
-	for _, f := range files {
-		if strings.HasPrefix(f, chartsDir+"/") || strings.HasPrefix(f, launchFilesDir+"/") {
-			return true
-		}
+	if slices.ContainsFunc(files, isWorkspaceFile) {
+		return true
 	}
 	if changed, err := images.BuiltOtherwise(r.bring.workspace.dir, r.bring.workspace.found.Services); err == nil && changed {
 		return true

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -16,9 +18,56 @@ import (
 	"github.com/dynsandbox/dynsandbox/sandbox/control"
 )
 
-// services builds what waits, and brings what differs into the platform. What can't be built or doesn't start holds back
-// nobody else.
+// services brings what waits into the platform. What shares Pods with a change that is under way comes after it.
 func (r *reloader) services(ctx context.Context, since time.Time) {
+	r.takeIn(ctx, since)
+	for len(r.held()) > 0 {
+		err := r.session.work.until(ctx, func() bool {
+			return r.session.work.alone == 0 && (len(r.held()) == 0 || len(r.free(r.held())) > 0)
+		})
+		if err != nil || r.session.reloader() != r {
+			return
+		}
+		r.takeIn(ctx, since)
+	}
+}
+
+// held returns the services that have changed and nobody has taken up yet.
+func (r *reloader) held() []images.Service {
+	return r.pendingWith(func(_ images.Service, c change) bool { return c.told == "" && !c.underWay })
+}
+
+// free returns those of the services whose Pods nobody handles.
+func (r *reloader) free(services []images.Service) []images.Service {
+	return slices.DeleteFunc(services, func(s images.Service) bool {
+		var refs []string
+		for _, ref := range s.Refs {
+			refs = append(refs, images.Normalised(ref))
+		}
+		var ids []string
+		for _, w := range ourWorkloads(r.bring.workspace) {
+			if slices.ContainsFunc(slices.Collect(maps.Values(w.containers)), func(ref string) bool { return slices.Contains(refs, ref) }) {
+				ids = append(ids, w.object.ID())
+			}
+		}
+		return len(r.session.work.touching(ids)) > 0
+	})
+}
+
+// takeUp returns the services that wait and are free, and notes that they are under way.
+func (r *reloader) takeUp() []images.Service {
+	services := r.free(r.pendingWith(func(_ images.Service, c change) bool { return !c.underWay }))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range services {
+		r.pending[s.Name].underWay = true
+	}
+	return services
+}
+
+// takeIn builds what waits and is free, and brings what differs into the platform. What can't be built or doesn't start holds back
+// nobody else.
+func (r *reloader) takeIn(ctx context.Context, since time.Time) {
 	state, err := images.ReadSourceFiles(r.dir) // before they are built
 	tools := errgroup.Group{}                   // while they are
 	if err == nil {
@@ -28,21 +77,32 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 			return err
 		})
 	}
-	waiting := r.waiting()
-	if len(waiting) > 0 {
-		built, err := r.bring.builders().All(ctx, waiting)
-		if err != nil {
-			r.refuseBuild(waiting, built, err)
+	taken := r.takeUp()
+	var built []images.Built
+	if len(taken) > 0 {
+		var of []string
+		for _, s := range taken {
+			of = append(of, s.Name)
 		}
+		t := r.session.work.begin(&task{of: of})
+		var problem error
+		if built, problem = r.bring.builders().All(t.doing(ctx, "build"), taken); problem != nil {
+			r.refuseBuild(taken, built, problem)
+		}
+		t.end()
 		for _, b := range built {
 			r.feed.add(&control.Event{Kind: control.Event_BUILT, Service: b.Service.Name, Seconds: b.Took.Seconds(), Text: "built"})
 		}
-		r.install(ctx, built, since)
 	}
-	if err := cmp.Or(err, tools.Wait()); err != nil {
+	err = cmp.Or(err, tools.Wait())
+	if err != nil {
 		r.session.log.Warn("the next bring-up builds everything again", "error", err)
 	} else {
-		r.noteSources(state, len(waiting) == len(r.bring.workspace.found.Services))
+		r.built, r.all = state, len(taken) == len(r.bring.workspace.found.Services)
+	}
+	r.install(ctx, built, since)
+	if err == nil {
+		r.noteSources(r.built, r.all) // there may have been another build meanwhile
 	}
 }
 
@@ -88,9 +148,7 @@ func (r *reloader) install(ctx context.Context, built []images.Built, since time
 			fresh = append(fresh, b)
 		}
 	}
-	for fresh = r.mountIn(ctx, fresh, record, since); len(fresh) > 0; {
-		fresh = r.rollOut(ctx, fresh, record, since)
-	}
+	r.rollOut(ctx, r.mountIn(ctx, fresh, record, since), record, since)
 }
 
 // stands reports whether the node has what was built under all of its names.
@@ -102,17 +160,15 @@ func stands(b images.Built, have map[string]Image) bool {
 }
 
 // rollOut loads what was built, and has the workloads run it; those without a service in common succeed or fail by
-// themselves. What fails is undone and refused. It returns what failed only because it went together with what was at fault.
-func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Record, since time.Time) (again []images.Built) {
+// themselves. What fails is undone and refused.
+func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Record, since time.Time) {
+	if len(built) == 0 {
+		return
+	}
 	nodes := r.session.nodes()
 	rolls := newRolls(r, nodes, built, record)
 	defer r.forgetOld(ctx, nodes)
-	r.remember(func(rec *Record) {
-		rec.Sources = "" // until it is known what all images were built from
-		for _, o := range rolls {
-			o.begin(rec)
-		}
-	})
+	r.beginAll(rolls)
 	kept := r.keepProven(ctx, rolls)
 	report, err := nodes.Load(ctx, stage(rolls))
 	if err != nil {
@@ -121,20 +177,16 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 				r.remember(func(rec *Record) { forgetImages(rec, o.built) })
 			}
 			r.refuse(errors.Join(err, o.undo(ctx)), names(o.built)...)
+			o.task.end()
 		}
-		return nil
+		return
 	}
 	if kept {
 		r.onProbation(rolls)
 	}
 	r.feed.add(&control.Event{Kind: control.Event_LOADED, Service: strings.Join(names(built), ", "),
 		Text: fmt.Sprintf("%.1f MB sent", float64(report.Bytes)/1e6), Seconds: report.Took.Seconds()})
-	failures := restartAll(ctx, rolls)
-	for i, o := range rolls {
-		if failures[i] != nil {
-			again = append(again, r.takeBack(ctx, o, failures[i])...)
-			continue
-		}
+	r.restartAll(ctx, rolls, since, func(o *roll) {
 		r.remember(o.done)
 		if o.unnamed != nil {
 			r.feed.note(fmt.Sprintf("restarted, but Jobs and new Pods may run what was there before; the next up mends it: %v", r.session.scrub(o.unnamed)))
@@ -142,8 +194,59 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 		for _, b := range o.built {
 			r.done(b.Service.Name, since, o.said(b.Service))
 		}
+	})
+}
+
+// beginAll notes that rolls are under way: here for those who might handle the same Pods, and in the record for a bring-up after a
+// session that was killed.
+func (r *reloader) beginAll(rolls []*roll) {
+	for _, o := range rolls {
+		o.task = r.session.work.begin(&task{of: names(o.built), tag: o.id, workloads: o.ids(), at: "load"})
 	}
-	return again
+	r.remember(func(rec *Record) {
+		rec.Sources = "" // until it is known what all images were built from
+		for _, o := range rolls {
+			o.begin(rec)
+		}
+	})
+}
+
+// restartAll has all workloads run what changed, all at once; others go on meanwhile. What became of each roll counts as soon
+// as it is known: well is called, or it is taken back.
+func (r *reloader) restartAll(ctx context.Context, rolls []*roll, since time.Time, well func(*roll)) {
+	through := func(o *roll, f *failure) {
+		if f == nil {
+			well(o)
+			o.task.end()
+			return
+		}
+		others := r.takeBack(ctx, o, f)
+		o.task.end()
+		r.rollOut(ctx, others, o.before, since)
+	}
+	var waits []*roll
+	for _, o := range rolls {
+		if f := o.mount(); f != nil || len(o.workloads) == 0 {
+			through(o, f)
+		} else {
+			waits = append(waits, o)
+		}
+	}
+	if len(waits) == 0 {
+		return
+	}
+	r.session.work.meanwhile(func() {
+		var wg sync.WaitGroup
+		for _, o := range waits {
+			wg.Go(func() {
+				f := o.restart(ctx)
+				r.session.work.Lock()
+				defer r.session.work.Unlock()
+				through(o, f)
+			})
+		}
+		wg.Wait()
+	})
 }
 
 // takeBack undoes a roll that failed and refuses what was at fault. It returns the others.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -15,18 +17,23 @@ import (
 	"github.com/dynsandbox/dynsandbox/sandbox/control"
 )
 
-// chartsLimit is how long workloads that a change of charts concerns may take to be available. Other changes wait meanwhile.
+// chartsLimit is how long workloads that a change of charts concerns may take to be available.
 const chartsLimit = 2 * time.Minute
 
 // workspace reads launch files and charts again and applies them.
 func (r *reloader) workspace(ctx context.Context, files []string, since time.Time) {
+	r.charts++
+	defer func() { r.charts-- }()
 	r.feed.add(&control.Event{Kind: control.Event_CHANGED, File: strings.Join(files, ", "), Text: workspaceItself})
 	text, err := r.applyWorkspace(ctx)
+	r.forgetGone()
+	if errors.Is(err, errTakenOver) {
+		return
+	}
 	if err != nil {
 		r.refuse(err)
 		return
 	}
-	r.forgetGone()
 	for _, problem := range r.bring.workspace.launch.Warnings {
 		r.feed.note(problem.Error())
 	}
@@ -38,20 +45,21 @@ func (r *reloader) applyWorkspace(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	before := r.bring.workspace
-	r.tried = nil
-	now, err := readWorkspace(r.dir, record.BrokerPassword, r.bring.opts.Strict)
+	now, err := r.readFree(ctx, record)
 	if err != nil {
 		return "", err
 	}
-	if err := r.loadNew(ctx, before, now); err != nil {
+	t := r.session.work.begin(&task{of: []string{workspaceItself}})
+	defer t.end()
+	before := r.bring.workspace
+	if err := r.loadNew(t.doing(ctx, "build and load new services"), before, now); err != nil {
 		r.tried = now
 		return "", errors.Join(err, r.unload(ctx, now, before))
 	}
-	said, err := r.goOver(ctx, before, now)
+	said, err := r.goOver(ctx, t, before, now)
 	if err != nil {
 		r.tried = now
-		return "", errors.Join(err, r.goBack(ctx, before, now))
+		return "", errors.Join(err, r.goBack(ctx, t, before, now))
 	}
 	if err := r.unload(ctx, before, now); err != nil {
 		r.session.log.Warn("images that nothing refers to any more stay on the node", "error", err)
@@ -59,8 +67,70 @@ func (r *reloader) applyWorkspace(ctx context.Context) (string, error) {
 	return said, nil
 }
 
+// readFree reads the workspace as soon as no other change of launch files and charts is under way, and none of a service whose
+// workloads have changed. Their waiting is cut short, as this one may mend them.
+func (r *reloader) readFree(ctx context.Context, record Record) (*workspace, error) {
+	charts := func() []*task {
+		return r.session.work.with(func(t *task) bool { return slices.Contains(t.of, workspaceItself) })
+	}
+	for {
+		if err := r.waitFor(ctx, charts); err != nil {
+			return nil, err
+		}
+		r.tried = nil
+		now, err := readWorkspace(r.dir, record.BrokerPassword, r.bring.opts.Strict)
+		if err != nil {
+			return nil, err
+		}
+		changed := changedWorkloads(r.bring.workspace, now)
+		touching := func() []*task { return r.session.work.touching(changed) }
+		if len(touching()) == 0 {
+			return now, nil
+		}
+		if err := r.waitFor(ctx, touching); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// errTakenOver is the error of a change that waited until there was a bring-up, which reads everything.
+var errTakenOver = errors.New("a bring-up has taken it over")
+
+// waitFor waits until there are no such tasks.
+func (r *reloader) waitFor(ctx context.Context, tasks func() []*task) error {
+	begun := tasks()
+	if len(begun) == 0 {
+		return nil
+	}
+	for _, t := range begun {
+		t.tell()
+	}
+	err := r.session.work.until(ctx, func() bool { return len(tasks()) == 0 && r.session.work.alone == 0 })
+	if err != nil || r.session.reloader() != r {
+		return errTakenOver
+	}
+	return nil
+}
+
+// changedWorkloads names the workloads that two states of a workspace don't both have, or have otherwise.
+func changedWorkloads(before, now *workspace) (ids []string) {
+	have := map[string]map[string]any{}
+	for _, o := range before.rendered.Objects {
+		have[o.ID()] = o.Object
+	}
+	for _, o := range now.rendered.Objects {
+		if reflect.DeepEqual(have[o.ID()], o.Object) {
+			delete(have, o.ID())
+		} else {
+			have[o.ID()] = nil
+		}
+	}
+	return slices.Collect(maps.Keys(have))
+}
+
 // goOver brings the platform from one state of the workspace to another.
-func (r *reloader) goOver(ctx context.Context, before, now *workspace) (string, error) {
+func (r *reloader) goOver(ctx context.Context, t *task, before, now *workspace) (string, error) {
+	ctx = t.doing(ctx, "apply")
 	r.bring.workspace = now
 	r.session.keepReady(r.bring)
 	changes, err := r.session.applySet(ctx, now.launch, now.dir)
@@ -75,14 +145,16 @@ func (r *reloader) goOver(ctx context.Context, before, now *workspace) (string, 
 	said := "config store: " + changes.Summary() + "; " + report.String()
 	waiting, cancel := context.WithTimeout(ctx, chartsLimit)
 	defer cancel()
-	waiting, done := r.patient(waiting)
+	waiting, done := t.patient(waiting)
 	defer done()
-	return said, r.orNewer(waiting, r.bring.client.WaitStarted(waiting, touched(now.rendered.Objects, report), began))
+	objects := r.touched(t, now, report)
+	r.session.work.meanwhile(func() { err = orNewer(waiting, r.bring.client.WaitStarted(waiting, objects, began)) })
+	return said, err
 }
 
 // goBack takes back what goOver has done so far, whatever became of ctx. What was added is removed.
-func (r *reloader) goBack(ctx context.Context, before, now *workspace) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartLimit)
+func (r *reloader) goBack(ctx context.Context, t *task, before, now *workspace) error {
+	ctx, cancel := context.WithTimeout(t.doing(context.WithoutCancel(ctx), "go back to what was there before"), restartLimit)
 	defer cancel()
 	r.bring.workspace = before
 	r.session.keepReady(r.bring)
@@ -94,7 +166,9 @@ func (r *reloader) goBack(ctx context.Context, before, now *workspace) error {
 		if err != nil {
 			return err
 		}
-		return r.bring.client.WaitReady(ctx, touched(before.rendered.Objects, report))
+		objects := r.touched(t, before, report)
+		r.session.work.meanwhile(func() { err = r.bring.client.WaitReady(ctx, objects) })
+		return err
 	}()
 	if err := errors.Join(err, r.unload(ctx, now, before)); err != nil {
 		return fmt.Errorf("go back to the launch files and charts of before: %w", err)
@@ -102,11 +176,16 @@ func (r *reloader) goBack(ctx context.Context, before, now *workspace) error {
 	return nil
 }
 
-// touched returns those of the objects that an apply has made or changed.
-func touched(objects []cluster.Object, report deployed) []cluster.Object {
-	return slices.DeleteFunc(slices.Clone(objects), func(o cluster.Object) bool {
-		return !slices.Contains(report.Created, o.ID()) && !slices.Contains(report.Changed, o.ID())
+// touched returns those of a workspace's objects that an apply has made or changed, and gives their Pods to a task alone. Of
+// what is being restarted in place only the status has changed.
+func (r *reloader) touched(t *task, in *workspace, report deployed) []cluster.Object {
+	objects := slices.DeleteFunc(slices.Clone(in.rendered.Objects), func(o cluster.Object) bool {
+		return !slices.Contains(report.Created, o.ID()) && !slices.Contains(report.Changed, o.ID()) || r.session.work.restarting(o.ID())
 	})
+	for _, o := range objects {
+		t.workloads = append(t.workloads, o.ID())
+	}
+	return objects
 }
 
 // loadNew has those services built and loaded that something refers to only now, or by another account or tag. No

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,6 +29,7 @@ type roll struct {
 	unnamed   error                     // why they may not have it under its own names, though the Pods run it
 	swapped   bool                      // Pods may have this roll's images
 	kept      []string                  // services whose mounted folder was written anew
+	task      *task
 }
 
 // rolled is a workload that restarts, with its containers' images.
@@ -48,11 +48,8 @@ type failure struct {
 const restartLimit = 60 * time.Second
 
 // restart has all workloads run what changed. Only when they do, it gets its own names: until then Jobs, and Pods that are
-// made anew, run what they ran before.
+// made anew, run what they ran before. Others have the work meanwhile.
 func (o *roll) restart(ctx context.Context) *failure {
-	if f := o.mount(); f != nil || len(o.workloads) == 0 {
-		return f
-	}
 	tags := map[string]string{} // of the images that didn't change
 	for _, w := range o.workloads {
 		for _, ref := range w.containers {
@@ -76,15 +73,12 @@ func (o *roll) restart(ctx context.Context) *failure {
 	return nil
 }
 
-// restartAll restarts what rolls concern, all at once. It returns what became of each.
-func restartAll(ctx context.Context, rolls []*roll) []*failure {
-	failures := make([]*failure, len(rolls))
-	var wg sync.WaitGroup
-	for i, o := range rolls {
-		wg.Go(func() { failures[i] = o.restart(ctx) })
+// ids names the workloads that restart.
+func (o *roll) ids() (ids []string) {
+	for _, w := range o.workloads {
+		ids = append(ids, w.object.ID())
 	}
-	wg.Wait()
-	return failures
+	return ids
 }
 
 // swapAll has all workloads run the images that have this roll's tag.
@@ -136,9 +130,10 @@ func (o *roll) blame(f *failure, w rolled, err error) string {
 func (o *roll) swap(ctx context.Context, name func(ref string) string, failFast bool) []error {
 	ctx, cancel := context.WithTimeout(ctx, restartLimit)
 	defer cancel()
+	ctx = o.task.doing(ctx, "wait for its Pods to be ready again")
 	if failFast { // else it goes back to what ran before
 		var done func()
-		ctx, done = o.r.patient(ctx)
+		ctx, done = o.task.patient(ctx)
 		defer done()
 	}
 	errs := make([]error, len(o.workloads))
@@ -149,7 +144,7 @@ func (o *roll) swap(ctx context.Context, name func(ref string) string, failFast 
 			to[container] = name(ref)
 		}
 		g.Go(func() error {
-			errs[i] = o.r.orNewer(ctx, o.r.bring.client.SwapImages(ctx, w.object, to, failFast))
+			errs[i] = orNewer(ctx, o.r.bring.client.SwapImages(ctx, w.object, to, failFast))
 			return nil
 		})
 	}
@@ -165,7 +160,9 @@ func (o *roll) undo(ctx context.Context) error {
 		return fmt.Errorf("go back to the last good version: %w", err)
 	}
 	if o.swapped { // the images' own names stand for what they stood for
-		if err := errors.Join(o.swap(ctx, func(ref string) string { return ref }, false)...); err != nil {
+		var errs []error
+		o.r.session.work.meanwhile(func() { errs = o.swap(ctx, func(ref string) string { return ref }, false) })
+		if err := errors.Join(errs...); err != nil {
 			return fmt.Errorf("go back to the last good version: %w", err)
 		}
 	}

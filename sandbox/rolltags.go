@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -38,7 +39,7 @@ func stage(rolls []*roll) map[name.Tag]v1.Image {
 	return staged
 }
 
-// forgetOld removes the names of former reloads that no Pod uses and no proof needs. What they stood for is collected. It runs whatever
+// forgetOld removes the names of former reloads that no Pod uses, and no proof or change that is under way needs. What they stood for is collected. It runs whatever
 // became of ctx.
 func (r *reloader) forgetOld(ctx context.Context, nodes images.Nodes) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
@@ -54,6 +55,10 @@ func (r *reloader) forgetOld(ctx context.Context, nodes images.Nodes) {
 				used[as(ref, provenTag)] = true
 			}
 		}
+		var tags []string
+		for _, t := range r.session.work.underWay() {
+			tags = append(tags, t.tag)
+		}
 		for _, p := range pods.Items {
 			for _, c := range p.Spec.Containers {
 				used[normalised(c.Image)] = true
@@ -66,7 +71,8 @@ func (r *reloader) forgetOld(ctx context.Context, nodes images.Nodes) {
 			}
 			var gone []string
 			for ref := range have {
-				if strings.Contains(ref, ":"+reloadTag) && !used[ref] {
+				_, tag, ours := strings.Cut(ref, ":"+reloadTag)
+				if ours && !used[ref] && !slices.Contains(tags, tag) {
 					gone = append(gone, ref)
 				}
 			}

@@ -47,8 +47,9 @@ type session struct {
 
 	directories images.DirectoryReader // of what is mounted
 
-	work    sync.Mutex   // held by who changes the platform: a bring-up, a reload
-	batches atomic.Int32 // of changed files, that wait or are under way
+	work    work
+	batches atomic.Int32 // of changed files, that nobody has looked at yet
+	sorting int          // of them, whose services aren't known yet; guarded by work
 	batched time.Time    // when the last of them was through; guarded by work
 
 	mu     sync.Mutex
@@ -125,8 +126,8 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 	if up != nil {
 		<-up.done // its context has ended with ours
 	}
-	s.work.Lock() // so has that of a reload, which leaves the platform as it was
-	defer s.work.Unlock()
+	s.work.lockAlone() // so has that of a reload, which leaves the platform as it was
+	defer s.work.unlockAlone()
 	s.events.close()
 	// A client that doesn't read, or a request that takes its time, keeps nobody.
 	defer time.AfterFunc(goodbye, server.Stop).Stop()
@@ -253,8 +254,11 @@ func (s *session) startUp(opts UpOptions, environment map[string]string) (_ *upR
 		defer close(run.done)
 		defer run.feed.close()
 		defer cancel()
-		s.work.Lock()
-		defer s.work.Unlock()
+		for _, u := range s.work.report() {
+			run.feed.note("waits for what is under way: " + u.String())
+		}
+		s.work.lockAlone()
+		defer s.work.unlockAlone()
 		if first {
 			if err := s.resume(ctx); err != nil {
 				s.log.Warn("what an earlier session held is not open yet", "error", s.scrub(err))
@@ -336,6 +340,13 @@ func (s *session) Await(ctx context.Context, req *control.AwaitRequest) (*contro
 	}
 	s.work.Lock()
 	defer s.work.Unlock()
+	err := s.work.until(ctx, func() bool {
+		r := s.reloader()
+		return r == nil || s.work.alone == 0 && s.sorting == 0 && !r.undecided(req.Service)
+	})
+	if err != nil {
+		return nil, failed(err)
+	}
 	r := s.reloader()
 	if r == nil {
 		return nil, failed(ErrNotReady)

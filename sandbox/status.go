@@ -42,6 +42,7 @@ type Status struct {
 	Endpoints  []Endpoint         `json:"endpoints,omitempty"`
 	Parts      []Part             `json:"containers,omitempty"`
 	ImageBytes int64              `json:"imageBytes,omitempty"` // what images take of the node's disk: blobs, and layers as they are unpacked
+	UnderWay   []UnderWay         `json:"underWay,omitempty"`   // changes that are being brought in
 	Refused    string             `json:"refused,omitempty"`    // why the last change of launch files or charts isn't in the platform
 	Unknown    []string           `json:"unknown,omitempty"`    // what couldn't be asked, and why
 	Omissions  []cluster.Omission `json:"omissions,omitempty"`  // what the charts have and the sandbox leaves out, with the reason
@@ -126,7 +127,7 @@ func (s *session) status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	status := &Status{Sandbox: s.state.Name, State: StateStopped, Workspace: record.Workspace}
+	status := &Status{Sandbox: s.state.Name, State: StateStopped, Workspace: record.Workspace, UnderWay: s.work.report()}
 	if up != nil {
 		status.Phases = up.plan.report()
 		select {
@@ -285,6 +286,9 @@ func (s *Status) WriteText(w io.Writer) error {
 	fmt.Fprintf(w, "sandbox    %s: %s\nworkspace  %s\n", s.Sandbox, s.State, s.Workspace)
 	if s.Error != "" {
 		fmt.Fprintf(w, "error      %s\n", strings.ReplaceAll(s.Error, "\n", "\n           "))
+	}
+	for _, u := range s.UnderWay {
+		fmt.Fprintf(w, "under way  %s\n", strings.ReplaceAll(u.String(), "\n", "\n           "))
 	}
 	if len(s.Agents) > 0 {
 		fmt.Fprintf(w, "agents     %s\n", strings.Join(s.Agents, ", "))

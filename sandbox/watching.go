@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dynsandbox/dynsandbox/images"
@@ -57,53 +57,38 @@ func (s *session) watchWorkspace(ctx context.Context, what watched) error {
 	return nil
 }
 
-// bringInAll brings in one batch after the other. One that comes while another is under way ends its waiting, if both are of the
-// same thing: then both are brought in as one.
+// bringInAll brings in all batches. Those that come while another holds the work are brought in as one.
 func (s *session) bringInAll(ctx context.Context, workspace string, batches <-chan watch.Batch) {
-	var later watch.Batch
-	take := func(b watch.Batch) {
-		if len(later.Files) == 0 {
+	var arrived arrivals
+	for b := range batches {
+		if arrived.add(b) {
 			s.batches.Add(1)
-		}
-		later = joined(later, b)
-	}
-	for {
-		if len(later.Files) == 0 {
-			b, ok := <-batches
-			if !ok {
-				return
-			}
-			take(b)
-		}
-		b := later
-		later = watch.Batch{}
-		newer, tell := context.WithCancel(ctx)
-		brokenOff := make(chan bool, 1)
-		go func() { brokenOff <- s.bringIn(ctx, newer, workspace, b) }()
-		for underWay := true; underWay; {
-			select {
-			case again := <-brokenOff:
-				if underWay = false; again && len(later.Files) > 0 {
-					later = joined(b, later)
-				}
-			case more, ok := <-batches:
-				if !ok {
-					batches = nil
-					continue
-				}
-				if take(more); sameThing(b.Files, more.Files) {
-					tell()
-				}
-			}
-		}
-		tell()
-		if batches == nil {
-			if len(later.Files) > 0 {
-				s.batches.Add(-1)
-			}
-			return
+			go s.bringIn(ctx, workspace, &arrived)
 		}
 	}
+}
+
+// arrivals are the changed files that nobody has looked at yet.
+type arrivals struct {
+	mu    sync.Mutex
+	batch watch.Batch
+}
+
+// add reports whether there were none before.
+func (a *arrivals) add(b watch.Batch) (first bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	first = len(a.batch.Files) == 0
+	a.batch = joined(a.batch, b)
+	return first
+}
+
+func (a *arrivals) take() watch.Batch {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := a.batch
+	a.batch = watch.Batch{}
+	return b
 }
 
 // joined is one batch of two, the first of which may have no files.
@@ -115,37 +100,23 @@ func joined(a, b watch.Batch) watch.Batch {
 	return watch.Batch{Files: slices.Compact(files), First: a.First, Rescan: a.Rescan || b.Rescan}
 }
 
-// bringIn brings one batch in. newer ends when there is one after it for which it need not be waited; it reports whether it
-// was broken off for that.
-func (s *session) bringIn(ctx, newer context.Context, workspace string, b watch.Batch) (brokenOff bool) {
-	state, err := readFileStates(workspace) // what changes from now on is in another batch
+// bringIn brings in what has arrived.
+func (s *session) bringIn(ctx context.Context, workspace string, arrived *arrivals) {
 	s.work.Lock()
 	defer s.work.Unlock()
-	if r := s.reloader(); r != nil && ctx.Err() == nil {
-		if err == nil {
-			r.seen = r.seen.with(b.Files, state) // others that have changed are in a batch that is to come
-		}
-		r.newer = newer
-		r.files(ctx, b.Files, b.First)
-		r.newer = context.Background()
-		brokenOff = r.brokenOff.Swap(false)
-	}
-	s.batched = time.Now()
+	defer func() { s.batched = time.Now() }()
+	ended := s.work.until(ctx, func() bool { return s.work.alone == 0 })
+	b := arrived.take()
 	s.batches.Add(-1)
-	return brokenOff
-}
-
-// sameThing reports whether a file of each of two batches lies in the same folder, or both have launch files or charts, which are one.
-func sameThing(a, b []string) bool {
-	folder := func(f string) string {
-		if strings.HasPrefix(f, chartsDir+"/") || strings.HasPrefix(f, launchFilesDir+"/") {
-			return workspaceItself
-		}
-		return path.Dir(f)
+	r := s.reloader()
+	if r == nil || ended != nil {
+		return
 	}
-	return slices.ContainsFunc(a, func(x string) bool {
-		return slices.ContainsFunc(b, func(y string) bool { return folder(x) == folder(y) })
-	})
+	// What changes from now on is in another batch, and so is what else has changed.
+	if state, err := readFileStates(workspace); err == nil {
+		r.seen = r.seen.with(b.Files, state)
+	}
+	r.files(ctx, b.Files, b.First)
 }
 
 // setWatch starts or stops the watching. It begins anew when the workspace was moved, another folder has come in its place,

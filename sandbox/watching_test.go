@@ -1,14 +1,12 @@
 package sandbox
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/dynsandbox/dynsandbox/sandbox/control"
@@ -184,43 +182,6 @@ func TestWaitForWhatIsNotWatched(t *testing.T) {
 		write(file)
 		if err := s.settled(t.Context()); !errors.Is(err, ErrNotBroughtIn) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v", file, err)
-		}
-	}
-}
-
-// What is saved again while it starts isn't waited for any longer, and what else is saved meanwhile is: it is of another thing.
-func TestPatience(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newReloader(&bringUp{session: &session{}, workspace: &workspace{}})
-		newer, tell := context.WithCancel(t.Context())
-		r.newer = newer
-		began := time.Now()
-		ctx, done := r.patient(t.Context())
-		defer done()
-		tell()
-		<-ctx.Done()
-		if took := time.Since(began); took != patience {
-			t.Errorf("it was waited for %v", took)
-		}
-		if err := r.orNewer(ctx, ctx.Err()); !errors.Is(err, errNewer) || !r.brokenOff.Load() {
-			t.Errorf("%v", err)
-		}
-		if r.orNewer(ctx, nil) != nil {
-			t.Error("it was ready, and counts as broken off")
-		}
-	})
-	for name, tc := range map[string]struct {
-		a, b []string
-		want bool
-	}{
-		"the same file":      {[]string{"go/cmd/agent/main.go"}, []string{"go/cmd/agent/main.go"}, true},
-		"the same folder":    {[]string{"go/cmd/agent/main.go", "python/a/main.py"}, []string{"go/cmd/agent/data.go"}, true},
-		"another service":    {[]string{"go/cmd/agent/main.go"}, []string{"go/cmd/sidecar/main.go"}, false},
-		"chart, launch file": {[]string{"charts/agents/values.yaml"}, []string{launchFilesDir + "/datasets.json"}, true},
-		"chart, service":     {[]string{"charts/agents/values.yaml"}, []string{"go/cmd/agent/main.go"}, false},
-	} {
-		if got := sameThing(tc.a, tc.b); got != tc.want {
-			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

@@ -14,7 +14,8 @@ func newStatus(g *global) *cobra.Command {
 		Short: "Tell what runs: phases, services and their images, endpoints",
 		Long: `status lists the phases of the last bring-up, every service with the image that runs and the newest one, the
 agents that are online and the addresses at which the platform answers. A service whose running image isn't the
-newest is marked stale. It also tells what images take of the node's disk. No secret is in it.
+newest is marked stale. It also tells which changes are under way, since when and what they wait for, which were refused and why,
+and what images take of the node's disk. No secret is in it.
 
 For scripts: the exit status is 0 when the platform is ready, 1 when the last bring-up failed, and 3 when the
 sandbox isn't running or not ready yet.`,

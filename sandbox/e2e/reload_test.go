@@ -252,6 +252,65 @@ func TestHangingChangeGivesWay(t *testing.T) {
 	replayAll(t)
 }
 
+// What is saved while a change hangs, of other Pods, comes in meanwhile, and status tells what hangs: a service, then charts.
+func TestHangingChangeHoldsUpNoOther(t *testing.T) {
+	type state struct {
+		UnderWay []struct {
+			Services []string
+			Since    time.Time
+			At       string
+		}
+	}
+	hangs := func(t *testing.T, service, at string) {
+		t.Helper()
+		var status state
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+			status = state{}
+			mustJSON(t, &status, "status")
+			for _, u := range status.UnderWay {
+				if strings.Join(u.Services, " ") == service && strings.Contains(u.At, at) && !u.Since.IsZero() {
+					return
+				}
+			}
+		}
+		t.Fatalf("status doesn't tell that %q is under way: %+v", service, status.UnderWay)
+	}
+	t.Run("a service", func(t *testing.T) {
+		restore := sync.OnceFunc(save(t, change{"go/cmd/agent/main.go", `	slog.SetDefault(`, `	time.Sleep(time.Hour)
+	slog.SetDefault(`}))
+		t.Cleanup(restore)
+		hangs(t, "agent", "wait for Pod ")
+		edit(t, change{"go/cmd/sql-algorithm/compute.go", `men.put(answer, "avg_salary_scale_men")`, `men.put(answer, "average_of_men")`},
+			change{"go/cmd/api-gateway/main.go", `	slog.SetDefault(`, `	slog.Info("saved beside what hangs")
+	slog.SetDefault(`},
+			change{"configuration/etcd_launch_files/archetype.json", `"weight": 100`, `"weight": 150`})
+		must(t, "wait", "sql-algorithm", "--for=reloaded")
+		must(t, "wait", "api-gateway", "--for=reloaded")
+		if log := kubectl(t, "", "logs", "-n", "api-gateway", "-l", "app=api-gateway", "-c", "api-gateway"); !strings.Contains(log, "saved beside what hangs") {
+			t.Errorf("the gateway runs what it ran:\n%s", log)
+		}
+		for diff := ""; !strings.Contains(diff, "no changes"); diff = must(t, "fixtures", "diff") {
+			time.Sleep(100 * time.Millisecond)
+		}
+		hangs(t, "agent", "wait for Pod ")
+		restore()
+	})
+	t.Run("charts", func(t *testing.T) {
+		restore := sync.OnceFunc(save(t, change{"charts/orchestrator/templates/policy-enforcer.yaml", "path: /healthz?wait=4s", "path: /nowhere"}))
+		t.Cleanup(restore)
+		hangs(t, "", "wait for Deployment orchestrator/policy-enforcer")
+		edit(t, change{"go/cmd/agent/data.go", `"Authorization header is missing"`, `"Who asks?"`})
+		must(t, "wait", "agent", "--for=reloaded")
+		if got := refusal(t, "uva"); got != "Who asks?" {
+			t.Errorf("the agent that was saved meanwhile: %q", got)
+		}
+		hangs(t, "", "wait for Deployment ")
+		restore()
+	})
+	must(t, "wait", "--for=reloaded")
+	replayAll(t)
+}
+
 // A service that doesn't compile, or dies at its start, holds back none that is saved with it or after it.
 func TestBrokenServiceHoldsBackNoOther(t *testing.T) {
 	t.Run("one doesn't compile", func(t *testing.T) {
