@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,6 +32,8 @@ type Ended struct {
 	Started   time.Time // in whole seconds, as the kubelet tells it
 	Finished  time.Time // likewise
 	Log       func(ctx context.Context) string
+
+	port int // see chainPort
 }
 
 // FollowJobs tells of the Pods of Jobs whenever something has become known of one, those that are there first, until told
@@ -73,7 +76,7 @@ func (c *Client) ended(p *corev1.Pod) (out []Ended) {
 			continue
 		}
 		out = append(out, Ended{
-			Container: s.Name, Image: askedFor(p, s.Name), ImageID: s.ImageID, ExitCode: end.ExitCode, Started: end.StartedAt.Time, Finished: end.FinishedAt.Time,
+			Container: s.Name, Image: askedFor(p, s.Name), ImageID: s.ImageID, ExitCode: end.ExitCode, Started: end.StartedAt.Time, Finished: end.FinishedAt.Time, port: chainPort(p, s.Name),
 			Log: func(ctx context.Context) string {
 				if end.Message != "" {
 					return fault.Tail([]byte(end.Message), 15)
@@ -94,6 +97,35 @@ func (p JobPod) FirstFailed() (out []Ended) {
 		}
 	}
 	return out
+}
+
+// longBefore is far above what a container takes to end once it has handed its message to the next.
+const longBefore = 10 * time.Second
+
+// LeftWaiting reports whether a container ended well, and the one before it in the chain, of which it gets its message, only long
+// after. That one may have waited for it in vain; or it has handed the message over, and is slow to end: from outside it can't
+// be told.
+func (p JobPod) LeftWaiting(e Ended) (before Ended, ok bool) {
+	for _, b := range p.Ended {
+		if e.ExitCode == 0 && e.port > 0 && b.port == e.port-1 && b.Finished.Sub(e.Finished) >= longBefore {
+			return b, true
+		}
+	}
+	return Ended{}, false
+}
+
+// chainPort is the port at which a container of a chain gets its message: those of one chain have consecutive ones, and the
+// sidecar another. 0 when it has none.
+func chainPort(p *corev1.Pod, container string) int {
+	for _, c := range p.Spec.Containers {
+		for _, e := range c.Env {
+			if c.Name == container && e.Name == "DESIGNATED_GRPC_PORT" {
+				port, _ := strconv.Atoi(e.Value)
+				return port
+			}
+		}
+	}
+	return 0
 }
 
 // askedFor is the image that a Pod asks for in a container: the status may have another name of it.

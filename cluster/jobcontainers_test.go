@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -32,20 +33,30 @@ func TestFollowJobs(t *testing.T) {
 	leaving.DeletionTimestamp, leaving.Finalizers = &now, []string{"test/stays"}
 	other := pod("other", corev1.PodFailed, ended("main", 1, 0))
 	other.Labels = nil
+	chain := func(p *corev1.Pod) *corev1.Pod {
+		for i, port := range []string{"50053", "50051", "50054"} { // main, sidecar, other
+			p.Spec.Containers[i].Env = []corev1.EnvVar{{Name: "DESIGNATED_GRPC_PORT", Value: port}}
+		}
+		return p
+	}
 	for name, tc := range map[string]struct {
 		pod  *corev1.Pod
 		told bool
 		good bool
 		bad  []string
+		left []string // who left the one before it waiting
 	}{
 		"all well":            {pod: pod("a", corev1.PodSucceeded, ended("main", 0, 0), ended("sidecar", 0, time.Second)), told: true, good: true},
 		"one well, one runs":  {pod: pod("a", corev1.PodRunning, ended("main", 0, 0)), told: true},
 		"one after the other": {pod: pod("a", corev1.PodFailed, ended("main", 1, time.Second), ended("sidecar", 2, 0), ended("other", 0, 0)), told: true, bad: []string{"sidecar"}},
 		"two at once":         {pod: pod("a", corev1.PodFailed, ended("main", 1, 0), ended("sidecar", 2, 0)), told: true, bad: []string{"main", "sidecar"}},
-		"it waits to start":   {pod: pod("a", corev1.PodRunning, waits), told: true, bad: []string{"main"}},
-		"it runs again":       {pod: pod("a", corev1.PodRunning, again)},
-		"its Pod is deleted":  {pod: leaving},
-		"of no Job":           {pod: other},
+		"the first ends, and the next after long work": {pod: chain(pod("a", corev1.PodSucceeded, ended("main", 0, 0), ended("other", 0, time.Hour), ended("sidecar", 0, time.Hour))), told: true, good: true},
+		"one after the other, and the sidecar late":    {pod: chain(pod("a", corev1.PodSucceeded, ended("main", 0, 3*time.Second), ended("other", 0, 0), ended("sidecar", 0, time.Hour))), told: true, good: true},
+		"the second ends at once, the first waits":     {pod: chain(pod("a", corev1.PodSucceeded, ended("main", 0, 40*time.Second), ended("other", 0, 0), ended("sidecar", 0, 40*time.Second))), told: true, good: true, left: []string{"other"}},
+		"it waits to start":                            {pod: pod("a", corev1.PodRunning, waits), told: true, bad: []string{"main"}},
+		"it runs again":                                {pod: pod("a", corev1.PodRunning, again)},
+		"its Pod is deleted":                           {pod: leaving},
+		"of no Job":                                    {pod: other},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,6 +85,15 @@ func TestFollowJobs(t *testing.T) {
 				if e.ImageID != "sha256:"+e.Container || e.Log(t.Context()) != e.Container+" says why" {
 					t.Errorf("%s ran %s and said %q", e.Container, e.ImageID, e.Log(t.Context()))
 				}
+			}
+			var left []string
+			for _, e := range seen[0].Ended {
+				if _, ok := seen[0].LeftWaiting(e); ok {
+					left = append(left, e.Container)
+				}
+			}
+			if !slices.Equal(left, tc.left) {
+				t.Errorf("left others waiting: %v", left)
 			}
 			if seen[0].Succeeded != tc.good || len(bad) != len(tc.bad) || len(bad) > 0 && bad[0] != tc.bad[0] {
 				t.Errorf("well: %v, to blame: %v", seen[0].Succeeded, bad)

@@ -15,7 +15,8 @@ import (
 
 // A service of Jobs is in the platform when the nodes have it, and nobody has seen it run: that takes a request. Until one of
 // its Pods has ended well, what was there before is kept; when its container ends badly before any other, that comes back,
-// and the change is refused with the container's log, as a change of a long-running service is that doesn't start.
+// and the change is refused with the container's log, as a change of a long-running service is that doesn't start. One that ends
+// well before its time is only told of, and proves nothing: its work can't be seen, and one that did it looks the same.
 //
 // What has to prove itself is known to the session alone: after its end, and after a bring-up, what is there stands.
 
@@ -29,6 +30,7 @@ type proof struct {
 	mount  bool             // what they run isn't in the image
 	before map[string]Image // the proven image, by normalised reference
 	since  time.Time        // containers that were started before don't count
+	noted  bool             // that it may have ended before its time
 }
 
 // proofs are the services of Jobs that have to prove themselves, by name.
@@ -180,7 +182,7 @@ func (p *proof) ran(e cluster.Ended) bool {
 func (r *reloader) judge(ctx context.Context, p *proof, pod cluster.JobPod) {
 	guilty := pod.FirstFailed()
 	i := slices.IndexFunc(guilty, p.ran)
-	if i < 0 && !(pod.Succeeded && slices.ContainsFunc(pod.Ended, p.ran)) {
+	if i < 0 && (r.doubtful(p, pod) || !pod.Succeeded || !slices.ContainsFunc(pod.Ended, p.ran)) {
 		return
 	}
 	died := &cluster.Died{}
@@ -204,6 +206,23 @@ func (r *reloader) judge(ctx context.Context, p *proof, pod cluster.JobPod) {
 	}
 	r.refuseDied(p.built, err)
 	r.proofs.end(service)
+}
+
+// doubtful reports whether what has to prove itself may have ended before its time, which is told once.
+func (r *reloader) doubtful(p *proof, pod cluster.JobPod) bool {
+	for _, e := range pod.Ended {
+		before, ok := pod.LeftWaiting(e)
+		if !ok || !p.ran(e) {
+			continue
+		}
+		if !p.noted {
+			p.noted = true
+			r.session.events.note(fmt.Sprintf("%s ended with exit code 0, and %s, of which it gets its message, %v later: if the request failed, it may have ended before the message came",
+				e.Container, before.Container, before.Finished.Sub(e.Finished)))
+		}
+		return true
+	}
+	return false
 }
 
 // refuseDied refuses a service that was in the platform. A later change of it that was refused too stays so.

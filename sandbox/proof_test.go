@@ -6,8 +6,13 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
+	"github.com/dynsandbox/dynsandbox/sandbox/control"
 )
 
 // A container tells of an image only when it ran that one: a Pod may have been made before it was loaded.
@@ -75,5 +80,52 @@ func TestRefuseDied(t *testing.T) {
 	r.refuseDied(b, errors.New("it panicked"))
 	if said := r.problems()["job"]; !strings.Contains(said, "main.go:1:1") || !strings.Contains(said, "it panicked") || !r.crashed(b) {
 		t.Errorf("%s; tried again: %v", said, !r.crashed(b))
+	}
+}
+
+// A Pod in which the service may have ended before its time proves nothing, which is told once.
+func TestServiceThatEndsBeforeItsTime(t *testing.T) {
+	t.Parallel()
+	s := &session{state: stateIn(t), base: t.Context(), events: newFeed(nil)}
+	r := newReloader(&bringUp{session: s, workspace: &workspace{}})
+	began := time.Now()
+	end := func(container string, after time.Duration) corev1.ContainerStatus {
+		return corev1.ContainerStatus{Name: container, ImageID: "sha256:2", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			StartedAt: metav1.NewTime(began), FinishedAt: metav1.NewTime(began.Add(after))}}}
+	}
+	pod := func(firstEnds time.Duration) (told cluster.JobPod) {
+		container := func(name, port string) corev1.Container {
+			return corev1.Container{Name: name, Image: "a/" + name + ":main", Env: []corev1.EnvVar{{Name: "DESIGNATED_GRPC_PORT", Value: port}}}
+		}
+		p := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "uva", Labels: map[string]string{"batch.kubernetes.io/job-name": "p"}},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{container("first", "50053"), container("job", "50054")}},
+			Status:     corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: []corev1.ContainerStatus{end("first", firstEnds), end("job", 0)}},
+		}
+		c := &cluster.Client{Clientset: fake.NewClientset(p)}
+		if err := c.FollowJobs(t.Context(), func(p cluster.JobPod) bool { told = p; return true }); err != nil {
+			t.Fatal(err)
+		}
+		return told
+	}
+	p := &proof{built: builtOf(t, "job", "a/job:main"), id: "sha256:2", before: map[string]Image{"docker.io/a/job:main": {}}, since: began}
+	r.proofs.open = map[string]*proof{"job": p}
+	for range 2 {
+		if r.judge(t.Context(), p, pod(40*time.Second)); r.proofs.of("job") != p {
+			t.Fatal("it counts as proven")
+		}
+	}
+	if r.judge(t.Context(), p, pod(time.Second)); r.proofs.of("job") != nil {
+		t.Error("a Pod that ended as it should proves nothing")
+	}
+	s.events.close()
+	notes := 0
+	if err := s.events.follow(t.Context(), 0, func(e *control.Event) error {
+		if notes++; !strings.Contains(e.Text, "job ended with exit code 0, and first, of which it gets its message, 40s later") {
+			t.Error(e.Text)
+		}
+		return nil
+	}); err != nil || notes != 1 {
+		t.Errorf("it was told %d times: %v", notes, err)
 	}
 }
