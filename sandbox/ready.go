@@ -38,7 +38,7 @@ func (b *bringUp) awaitDNS(ctx context.Context) (string, error) {
 func (b *bringUp) awaitReady(ctx context.Context) (string, error) {
 	waiting, cancel := context.WithTimeout(ctx, workloadsWait)
 	defer cancel()
-	if err := b.client.WaitReady(waiting, b.workspace.rendered.Objects); err != nil {
+	if err := b.client.WaitPulled(waiting, b.workspace.rendered.Objects); err != nil {
 		return "", err
 	}
 	c, err := b.describe()

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestUpEndsWithAPassedScenario(t *testing.T) {
@@ -127,3 +128,28 @@ func TestStatus(t *testing.T) {
 }
 
 func TestScenarios(t *testing.T) { replayAll(t) }
+
+// An image that nobody has ends the bring-up with its name and the kubelet's words, not with the time that it may take.
+func TestUpWithoutAnImage(t *testing.T) {
+	var before, after upSummary
+	if err := upInto(t.Context(), &before, "--no-watch"); err != nil { // else it is refused when it is saved
+		t.Fatal(err)
+	}
+	restore := save(t, change{"charts/orchestrator/templates/policy-enforcer.yaml", "image: {{ .Values.dockerArtifactAccount }}/policy-enforcer:", "image: nobody.invalid/has-it:"})
+	began := time.Now()
+	_, err := dynsandbox(t.Context(), "up", "--workspace", workspace, "--no-watch")
+	took := time.Since(began)
+	restore()
+	if err := upInto(t.Context(), &after); err != nil {
+		t.Fatal(err)
+	}
+	if err == nil || took > 2*time.Minute {
+		t.Fatalf("after %v: %v", took, err)
+	}
+	for _, want := range []string{"Deployment orchestrator/policy-enforcer", "container policy-enforcer", "nobody.invalid/has-it:main", "ErrImagePull"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error lacks %q:\n%v", want, err)
+		}
+	}
+	replayAll(t)
+}
