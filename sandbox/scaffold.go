@@ -118,6 +118,20 @@ func AddAgent(ctx context.Context, st State, here string, a scaffold.Agent, opts
 	return r, r.carryOut(ctx, st, added.Changes, "", added.Scenario)
 }
 
+// AddThirdParty writes a new third party into a workspace, as [AddMicroservice] does a service.
+func AddThirdParty(ctx context.Context, st State, here string, p scaffold.ThirdParty, opts ScaffoldOptions) (*ScaffoldReport, error) {
+	w, notes, err := scaffoldWorkspace(st, here, opts)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := scaffold.AddThirdParty(w, p)
+	if err != nil {
+		return nil, err
+	}
+	r := &ScaffoldReport{Name: p.Name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: notes}
+	return r, r.carryOut(ctx, st, changes, "", strings.ToLower(p.Name))
+}
+
 // RemoveMicroservice undoes [AddMicroservice].
 func RemoveMicroservice(ctx context.Context, st State, here, name string, opts ScaffoldOptions) (*ScaffoldReport, error) {
 	return unscaffold(ctx, st, here, name, opts, scaffold.RemoveMicroservice)
@@ -128,7 +142,7 @@ func RemoveArchetype(ctx context.Context, st State, here, name string, opts Scaf
 	return unscaffold(ctx, st, here, name, opts, scaffold.RemoveArchetype)
 }
 
-// RemoveAgent undoes [AddAgent].
+// RemoveAgent undoes [AddAgent] and [AddThirdParty].
 func RemoveAgent(ctx context.Context, st State, here, name string, opts ScaffoldOptions) (*ScaffoldReport, error) {
 	return unscaffold(ctx, st, here, name, opts, scaffold.RemoveAgent)
 }

@@ -21,7 +21,8 @@ edited at the one place that changes. Where a sandbox runs, what was added is li
 		Example: `  dynsandbox new microservice double-check --after sql-query
   dynsandbox new microservice double-check --rm
   dynsandbox new archetype shared --compute-provider other
-  dynsandbox new agent HVA`,
+  dynsandbox new agent HVA
+  dynsandbox new agent TNO --third-party`,
 	}
 	group(c)
 	c.AddCommand(newMicroservice(g), newArchetype(g), newAgent(g))
@@ -84,6 +85,12 @@ sandbox runs the workspace, it waits until that is in the platform, and runs the
 	f.IntVar(&a.Weight, "weight", 0, "of several that are allowed the lightest is chosen (default: heavier than all others)")
 	f.StringSliceVar(&a.Providers, "provider", nil, "`DATA PROVIDER`s whose agreements allow it (default: all that can); with commas, or repeated")
 	g.newPart(c, []string{"compute-provider", "weight", "provider"}, part{
+		fits: func() error {
+			if f.Changed("weight") && a.Weight < 1 {
+				return fmt.Errorf("--weight: %d is no weight, which must be positive", a.Weight)
+			}
+			return nil
+		},
 		add: func(ctx context.Context, st sandbox.State, here, name string, opts sandbox.ScaffoldOptions) (*sandbox.ScaffoldReport, error) {
 			a.Name = name
 			return sandbox.AddArchetype(ctx, st, here, a, opts)
@@ -95,25 +102,48 @@ sandbox runs the workspace, it waits until that is in the platform, and runs the
 
 func newAgent(g *global) *cobra.Command {
 	var a scaffold.Agent
+	var third bool
+	var providers []string
 	c := &cobra.Command{
 		Use:   "agent NAME",
-		Short: "Write a new party with data of its own, or take it out again",
+		Short: "Write a new party, or take it out again",
 		Long: `agent writes a new party, on the terms of one that is there (--like): its agent into the charts, in the way in which
 they have the others; its agreement, by which the same users may ask for the same; the first rows of the other's tables, as
 its own; and a scenario that asks it alone. Where the sandbox runs the workspace, it waits until the agent is in the
 platform, and runs the scenario.
 
+With --third-party it has no data and computes on that of others: its agent is made like another third party's, and agreements
+name it as a compute provider. It also writes one user, NAME@example.org, for whom nobody else may compute, and a scenario with a
+request of theirs; requests of others choose as they did.
+
 --rm takes all of it out again, unless files, or what the charts say of it, were worked on since: then only with
 --force.`,
 		Example: `  dynsandbox new agent HVA
   dynsandbox new agent RUG --like VU --rows 1000 --dry-run
+  dynsandbox new agent TNO --third-party --provider UVA,VU
   dynsandbox new agent HVA --rm`,
 	}
 	f := c.Flags()
-	f.StringVar(&a.Like, "like", "", "the `AGENT` that it is made like (default: the first that anybody may ask for something)")
-	f.IntVar(&a.Rows, "rows", 100, "how many of that one's rows it begins with, of each table")
-	g.newPart(c, []string{"like", "rows"}, part{
+	f.StringVar(&a.Like, "like", "", "the `AGENT` that it is made like (default: the first that anybody may ask for something, or that is a third party)")
+	f.IntVar(&a.Rows, "rows", scaffold.DefaultRows, "how many of that one's rows it begins with, of each table")
+	f.BoolVar(&third, "third-party", false, "it computes on the data of others, and has none")
+	f.StringSliceVar(&providers, "provider", nil, "`DATA PROVIDER`s whose agreements let the third party compute (default: all that can); with commas, or repeated")
+	g.newPart(c, []string{"like", "rows", "third-party", "provider"}, part{
+		fits: func() error {
+			switch {
+			case third && f.Changed("rows"):
+				return errors.New("--rows has no meaning with --third-party")
+			case !third && f.Changed("provider"):
+				return errors.New("--provider has a meaning only with --third-party")
+			case a.Rows < 1:
+				return fmt.Errorf("--rows: %d is no number of rows, of which there must be at least one", a.Rows)
+			}
+			return nil
+		},
 		add: func(ctx context.Context, st sandbox.State, here, name string, opts sandbox.ScaffoldOptions) (*sandbox.ScaffoldReport, error) {
+			if third {
+				return sandbox.AddThirdParty(ctx, st, here, scaffold.ThirdParty{Name: name, Like: a.Like, Providers: providers}, opts)
+			}
 			a.Name = name
 			return sandbox.AddAgent(ctx, st, here, a, opts)
 		},
@@ -124,6 +154,7 @@ platform, and runs the scenario.
 
 // part is how something new gets into a workspace and out of it.
 type part struct {
+	fits        func() error // whether what is asked for makes sense; may be nil
 	add, remove func(ctx context.Context, st sandbox.State, here, name string, opts sandbox.ScaffoldOptions) (*sandbox.ScaffoldReport, error)
 }
 
@@ -135,6 +166,11 @@ func (g *global) newPart(c *cobra.Command, adding []string, p part) {
 	c.RunE = func(cmd *cobra.Command, names []string) error {
 		if err := fitting(cmd, remove, adding); err != nil {
 			return err
+		}
+		if p.fits != nil {
+			if err := p.fits(); err != nil {
+				return usageError{err}
+			}
 		}
 		st, err := g.state()
 		if err != nil {

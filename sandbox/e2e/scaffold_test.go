@@ -41,6 +41,7 @@ func TestNewIsLive(t *testing.T) {
 		{"archetype", "apart", nil},
 		{"archetype", "shared", []string{"--compute-provider", "other"}},
 		{"agent", "HVA", nil},
+		{"agent", "TNO", []string{"--third-party"}},
 	} {
 		name := part.name
 		t.Run(name, func(t *testing.T) {

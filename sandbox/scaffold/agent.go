@@ -19,8 +19,11 @@ import (
 type Agent struct {
 	Name string
 	Like string // the party that it is made like; by default the first that somebody may ask for something
-	Rows int    // how many of that party's rows it begins with, of each table
+	Rows int    // how many of that party's rows it begins with, of each table; 0: DefaultRows
 }
+
+// DefaultRows is how many rows a party begins with, unless another number is asked for.
+const DefaultRows = 100
 
 // Deployment is what a workspace's charts amount to, as far as agents are concerned.
 type Deployment struct {
@@ -36,14 +39,11 @@ var agentName = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 // of [AddMicroservice].
 func AddAgent(w Workspace, a Agent) (*Added, error) {
 	if !agentName.MatchString(a.Name) {
-		hint := strings.Trim(notAgentName.ReplaceAllString(a.Name, "-"), "-0123456789")
-		if hint != "" {
-			hint = fmt.Sprintf("for example %q", hint)
-		}
-		return nil, wrong(hint, "%q is no name for an agent, which must be letters, digits and inner hyphens, at most 63, and begin with a letter", a.Name)
+		return nil, wrongAgentName(a.Name, 63)
 	}
+	a.Rows = cmp.Or(a.Rows, DefaultRows)
 	if a.Rows < 0 {
-		return nil, wrong("", "--rows: %d is no number of rows", a.Rows)
+		return nil, wrong("", "--rows: %d is no number of rows, of which there must be at least one", a.Rows)
 	}
 	launch, err := w.readLaunchFiles()
 	if err != nil {
@@ -101,7 +101,15 @@ func AddAgent(w Workspace, a Agent) (*Added, error) {
 
 var notAgentName = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-// RemoveAgent works out what undoes [AddAgent]; see [RemoveMicroservice]. What the charts say of it counts as its files do.
+func wrongAgentName(name string, longest int) error {
+	hint := strings.Trim(notAgentName.ReplaceAllString(name, "-"), "-0123456789")
+	if hint != "" {
+		hint = fmt.Sprintf("for example %q", hint[:min(len(hint), longest)])
+	}
+	return wrong(hint, "%q is no name for an agent, which must be letters, digits and inner hyphens, at most %d, and begin with a letter", name, longest)
+}
+
+// RemoveAgent works out what undoes [AddAgent] and [AddThirdParty]; see [RemoveMicroservice]. What the charts say of it counts as its files do.
 func RemoveAgent(w Workspace, name string, force bool) (Changes, error) {
 	launch, err := w.readLaunchFiles()
 	if err != nil {
@@ -111,15 +119,42 @@ func RemoveAgent(w Workspace, name string, force bool) (Changes, error) {
 	for _, a := range launch.set.Agreements {
 		parties = append(parties, a.Name)
 	}
-	if !slices.Contains(parties, name) {
-		return nil, wrong(nearest.Hint(name, parties), "no agreement of an agent %q in %s", name, agreementsFile)
+	if third := thirdParties(launch.set); !slices.Contains(parties, name) {
+		if slices.Contains(third, name) {
+			return w.removeThirdParty(name, launch, force)
+		}
+		return nil, wrong(nearest.Hint(name, unique(slices.Concat(parties, third))), "no agreement of an agent %q in %s, and none with it as a compute provider", name, agreementsFile)
 	}
 	charts, err := w.readCharts()
 	if err != nil {
 		return nil, err
 	}
+	files, err := w.dataFiles(name)
+	if err != nil {
+		return nil, err
+	}
+	written, err := w.agentFiles(name, parties, launch.set, charts)
+	if err != nil {
+		return nil, err
+	}
+	gone, err := w.removeFromCharts(name, unique(slices.Concat(parties, w.Agents)), charts, written, files, force)
+	if err != nil {
+		return nil, err
+	}
+	if err := launch.removeAgent(name); err != nil {
+		return nil, err
+	}
+	if _, err := launch.check(w.withoutAgent(name), ""); err != nil {
+		return nil, fmt.Errorf("without %s the launch files would have errors: %w", name, err)
+	}
+	return slices.Concat(gone, launch.changes()).sorted(), nil
+}
+
+// removeFromCharts takes an agent out of the charts, and removes its scenario and further files. Those that aren't as written are
+// an [EditedError] unless force is set.
+func (w Workspace) removeFromCharts(name string, all []string, charts *charts, written Changes, files []string, force bool) (Changes, error) {
 	var others []party
-	for _, other := range unique(slices.Concat(parties, w.Agents)) {
+	for _, other := range all {
 		if other != name {
 			others = append(others, party{other})
 		}
@@ -128,18 +163,10 @@ func RemoveAgent(w Workspace, name string, force bool) (Changes, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := w.dataFiles(name)
-	if err != nil {
-		return nil, err
-	}
 	for _, c := range changed {
 		if c.After == nil {
 			files = append(files, c.Path)
 		}
-	}
-	written, err := w.agentFiles(name, parties, launch.set, charts)
-	if err != nil {
-		return nil, err
 	}
 	gone, err := w.removeFiles(name, append(files, w.scenarioFile(strings.ToLower(name))), written, edited, force)
 	if err != nil {
@@ -152,15 +179,7 @@ func RemoveAgent(w Workspace, name string, force bool) (Changes, error) {
 	if len(gone) == 0 && !force { // without any file nothing tells that it was made so
 		return nil, &EditedError{Name: name, Files: []string{path.Join(w.LaunchFiles, agreementsFile)}}
 	}
-	if err := launch.removeAgent(name); err != nil {
-		return nil, err
-	}
-	without := w
-	without.Agents = slices.DeleteFunc(slices.Clone(w.Agents), func(a string) bool { return a == name })
-	if _, err := launch.check(without, ""); err != nil {
-		return nil, fmt.Errorf("without %s the launch files would have errors: %w", name, err)
-	}
-	return slices.Concat(gone, changed, launch.changes()).sorted(), nil
+	return slices.Concat(gone, changed), nil
 }
 
 // agentFiles are the files of an agent as [AddAgent] writes them, whichever party it was made like.
@@ -187,6 +206,11 @@ func (w Workspace) withAgent(name string) Workspace {
 	if w.Agents != nil {
 		w.Agents = append(slices.Clone(w.Agents), name)
 	}
+	return w
+}
+
+func (w Workspace) withoutAgent(name string) Workspace {
+	w.Agents = slices.DeleteFunc(slices.Clone(w.Agents), func(a string) bool { return a == name })
 	return w
 }
 
@@ -241,11 +265,15 @@ func (w Workspace) agentLike(set *fixtures.Set, a Agent) (fixtures.Agreement, er
 	case at < 0:
 		return fixtures.Agreement{}, wrong(nearest.Hint(a.Like, can), "--like: the charts have no agent %q with an agreement that lets anybody ask for something", a.Like)
 	}
-	model := agreements[at]
-	if lower := strings.ToLower(model.Name); model.Name == lower && a.Name != strings.ToLower(a.Name) {
-		return model, wrong(fmt.Sprintf("for example %q", strings.ToLower(a.Name)), "%q must be in lower case, like %q", a.Name, model.Name)
+	return agreements[at], spelledLike(a.Name, agreements[at].Name)
+}
+
+// spelledLike refuses capitals beside a party that has none: nothing in the charts tells then which spelling is meant.
+func spelledLike(name, like string) error {
+	if lower := strings.ToLower(name); like == strings.ToLower(like) && name != lower {
+		return wrong(fmt.Sprintf("for example %q", lower), "%q must be in lower case, like %q", name, like)
 	}
-	return model, nil
+	return nil
 }
 
 // asked is somebody who may ask a party for something that a chain answers.
@@ -253,13 +281,21 @@ func asked(set *fixtures.Set, a fixtures.Agreement) (requester, bool) {
 	for _, user := range sortedKeys(a.Relations) {
 		r := a.Relations[user]
 		archetype := slices.ContainsFunc(r.AllowedArchetypes, func(n string) bool { return slices.Contains(a.Archetypes, n) })
-		for _, kind := range set.RequestTypes {
-			if archetype && len(kind.RequiredServices) > 0 && slices.Contains(r.RequestTypes, kind.Name) {
-				return requester{ID: cmp.Or(r.ID, "1"), User: user, Provider: a.Name, RequestType: kind.Name, Query: query(set, r.DataSets)}, true
-			}
+		if kind := answered(set, r); archetype && kind != "" {
+			return requester{ID: cmp.Or(r.ID, "1"), User: user, Provider: a.Name, RequestType: kind, Query: query(set, r.DataSets)}, true
 		}
 	}
 	return requester{}, false
+}
+
+// answered is the first request type of a relation that a chain answers.
+func answered(set *fixtures.Set, r fixtures.Relation) string {
+	for _, kind := range set.RequestTypes {
+		if len(kind.RequiredServices) > 0 && slices.Contains(r.RequestTypes, kind.Name) {
+			return kind.Name
+		}
+	}
+	return ""
 }
 
 func (l *launchFiles) addAgent(name, like string) error {

@@ -37,14 +37,11 @@ func render(dir string) (Deployment, error) {
 	return d, nil
 }
 
-// withCharts is compact.txtar with the charts of an archive.
+// withCharts is compact.txtar with the charts of an archive, and what else it has.
 func withCharts(t *testing.T, archive string) Workspace {
 	t.Helper()
 	w := open(t, "compact.txtar")
-	more := open(t, archive)
-	if err := os.CopyFS(w.Dir, os.DirFS(more.Dir)); err != nil {
-		t.Fatal(err)
-	}
+	extract(t, w, archive)
 	w.Render = render
 	d, err := render(w.Dir)
 	if err != nil {
@@ -120,10 +117,11 @@ func TestAgentData(t *testing.T) {
 	for name, text := range tables {
 		write(t, w, name, []byte(text))
 	}
-	for rows, want := range []map[string]string{
-		{"python/sql-query/Jobs_EAST.csv": "Id;Party\r", "python/sql-query/Persons_EAST.csv": "Party;Id\r\r\n"},
+	for i, want := range []map[string]string{
 		{"python/sql-query/Jobs_EAST.csv": "Id;Party\r1;EAST\r", "python/sql-query/Persons_EAST.csv": "Party;Id\r\r\nEAST;1\r\r\n"},
+		{"python/sql-query/Jobs_EAST.csv": "Id;Party\r1;EAST\r2;EAST\r", "python/sql-query/Persons_EAST.csv": "Party;Id\r\r\nEAST;1\r\r\nEAST;2\r\r\n"},
 	} {
+		rows := i + 1
 		added, err := AddAgent(w, Agent{Name: "EAST", Rows: rows})
 		if err != nil {
 			t.Fatal(err)

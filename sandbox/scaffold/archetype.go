@@ -44,6 +44,9 @@ func AddArchetype(w Workspace, a Archetype) (Changes, error) {
 	if err := w.checkArchetypeFree(a.Name, launch); err != nil {
 		return nil, err
 	}
+	if a.Weight < 0 {
+		return nil, wrong("", "--weight: %d is no weight, which must be positive", a.Weight)
+	}
 	if a.Weight == 0 {
 		a.Weight = 100
 		for _, have := range launch.set.Archetypes {
@@ -107,16 +110,45 @@ func (w Workspace) checkArchetypeFree(name string, launch *launchFiles) error {
 			return launch.archetypes.invalid(at, "", "there is an archetype %q already", at.text)
 		}
 	}
-	for _, item := range launch.agreements.root.items {
-		if relations := item.get("relations"); relations.index(userOf(name)) >= 0 {
-			return launch.agreements.invalid(relations.mention(userOf(name)), "", "there is a user %q already", userOf(name))
-		}
+	if err := launch.checkUserFree(userOf(name)); err != nil {
+		return err
 	}
 	return w.checkScenarioFree(name)
 }
 
-// userOf is who uses an archetype and no other.
-func userOf(archetype string) string { return strings.ToLower(archetype) + "@example.org" }
+// userOf is who uses an archetype, or has a third party compute, and no other.
+func userOf(name string) string { return strings.ToLower(name) + "@example.org" }
+
+// checkUserFree refuses a user that an agreement has.
+func (l *launchFiles) checkUserFree(user string) error {
+	for _, item := range l.agreements.root.items {
+		if relations := item.get("relations"); relations.index(user) >= 0 {
+			return l.agreements.invalid(relations.mention(user), "", "there is a user %q already", user)
+		}
+	}
+	return nil
+}
+
+// addUser adds a relation that is like another user's, but for some fields.
+func (l *launchFiles) addUser(relations *value, user, like string, fields []field) error {
+	f := l.agreements
+	model := relations.members[relations.index(like)]
+	between := string(f.data[model.key.end:model.value.start])
+	return f.insert(relations, len(relations.members), quote(user)+between+f.like(model.value, fields))
+}
+
+// removeUser takes a user out of all agreements.
+func (l *launchFiles) removeUser(user string) error {
+	f := l.agreements
+	for i := range f.root.items {
+		if relations := f.root.items[i].get("relations"); relations.index(user) >= 0 {
+			if err := f.remove(relations, relations.index(user)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // providers are the names of the agreements that get an archetype.
 func (w Workspace) providers(set *fixtures.Set, a Archetype) ([]string, error) {
@@ -175,11 +207,8 @@ func (l *launchFiles) addArchetype(a Archetype, providers []string) error {
 			return err
 		}
 		user, _ := relationLike(l.agreement(provider), a.ComputeProvider)
-		relations := f.root.items[i].get("relations")
-		like := relations.members[relations.index(user)]
-		between := string(f.data[like.key.end:like.value.start])
-		relation := f.like(like.value, []field{{"ID", a.Name}, {"allowedArchetypes", []string{a.Name}}})
-		if err := f.insert(relations, len(relations.members), quote(userOf(a.Name))+between+relation); err != nil {
+		fields := []field{{"ID", a.Name}, {"allowedArchetypes", []string{a.Name}}}
+		if err := l.addUser(f.root.items[i].get("relations"), userOf(a.Name), user, fields); err != nil {
 			return err
 		}
 	}
@@ -196,13 +225,8 @@ func (l *launchFiles) removeArchetype(name string) error {
 			return err
 		}
 	}
-	f := l.agreements
-	for i := range f.root.items {
-		if relations := f.root.items[i].get("relations"); relations.index(userOf(name)) >= 0 {
-			if err := f.remove(relations, relations.index(userOf(name))); err != nil {
-				return err
-			}
-		}
+	if err := l.removeUser(userOf(name)); err != nil {
+		return err
 	}
 	for _, f := range []*jsonText{l.agreements, l.services} {
 		for v := f.find(f.root, ofArchetypes, name); v != nil; v = f.find(f.root, ofArchetypes, name) {

@@ -102,10 +102,11 @@ func (l *launchFiles) remove(name string) error {
 	return nil
 }
 
-// Members that name services, and those that name archetypes.
+// Members that name services, archetypes, and third parties.
 var (
-	ofServices   = []string{"allowedOutputs", "requiredServices", "optionalServices"}
-	ofArchetypes = []string{"archetypes", "allowedArchetypes", "invalidArchetypes"}
+	ofServices         = []string{"allowedOutputs", "requiredServices", "optionalServices"}
+	ofArchetypes       = []string{"archetypes", "allowedArchetypes", "invalidArchetypes"}
+	ofComputeProviders = []string{"computeProviders", "allowedComputeProviders"}
 )
 
 // find returns a list below v, in one of the members, that has a name, or an object that has it as a key. As with

@@ -17,15 +17,21 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // open writes the files of an archive as a workspace.
 func open(t *testing.T, archive string) Workspace {
 	t.Helper()
+	w := Workspace{Dir: t.TempDir(), LaunchFiles: "configuration/etcd_launch_files", Scenarios: "scenarios"}
+	extract(t, w, archive)
+	return w
+}
+
+// extract writes the files of an archive into a workspace.
+func extract(t *testing.T, w Workspace, archive string) {
+	t.Helper()
 	a, err := txtar.ParseFile(filepath.Join("testdata", archive))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := Workspace{Dir: t.TempDir(), LaunchFiles: "configuration/etcd_launch_files", Scenarios: "scenarios"}
 	for _, f := range a.Files {
 		write(t, w, f.Name, f.Data)
 	}
-	return w
 }
 
 func write(t *testing.T, w Workspace, name string, data []byte) {
