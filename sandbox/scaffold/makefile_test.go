@@ -1,6 +1,12 @@
 package scaffold
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
 
 func TestTargets(t *testing.T) {
 	t.Parallel()
@@ -47,12 +53,54 @@ func TestTestPaths(t *testing.T) {
 		"testpaths = [\"lib\"]\n":                             "testpaths = [\"lib\"]\n",
 		"other = [\"sql-query/tests\"]\n":                     "other = [\"sql-query/tests\"]\n",
 	} {
-		got := addTestPath(text, "new", known)
-		if got != want {
-			t.Errorf("got %q, want %q", got, want)
+		got, found := addTestPath(text, "new", known)
+		if listed := got != text || !strings.HasPrefix(text, "testpaths"); got != want || found != listed {
+			t.Errorf("got %q (%v), want %q", got, found, want)
 		}
 		if back := removeTestPath(got, "new"); back != text {
 			t.Errorf("after removing it %q, want %q", back, text)
 		}
+	}
+}
+
+// A file that lists services and isn't there, or can't be read, isn't passed over without a word.
+func TestListingsThatStay(t *testing.T) {
+	t.Parallel()
+	const tests = ": it stays as it is, and pytest doesn't look into new/tests"
+	for name, c := range map[string]struct {
+		file, text, lang string
+		notes            []string
+	}{
+		"as it is":           {"python/README.md", "", "", nil},
+		"no Makefile":        {"python/Makefile", "", "", []string{"python/Makefile isn't there: nothing lists new as a target"}},
+		"no Makefile of Go":  {"go/Makefile", "", "go", []string{"go/Makefile isn't there: nothing lists new as a target"}},
+		"no list":            {"python/Makefile", "all:\n", "", []string{"python/Makefile has no list of services: it stays as it is"}},
+		"no pyproject":       {"python/pyproject.toml", "", "", nil},
+		"a broken pyproject": {"python/pyproject.toml", "[tool.pytest.ini_options]\nname = \"é\" testpaths\n", "", []string{`python/pyproject.toml:2:11: this is no TOML: expected a top-level item to end with a newline, comment, or EOF, but got 't' instead` + tests}},
+		"other tests":        {"python/pyproject.toml", "testpaths = [\"lib\"]\n", "", []string{"python/pyproject.toml lists other tests than those of services" + tests}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := open(t, "compact.txtar")
+			if err := os.RemoveAll(filepath.Join(w.Dir, c.file)); err != nil {
+				t.Fatal(err)
+			}
+			if c.text != "" {
+				write(t, w, c.file, []byte(c.text))
+			}
+			before := snapshot(t, w.Dir)
+			added, err := AddMicroservice(w, Microservice{Name: "new", Language: c.lang})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(added.Notes, c.notes) {
+				t.Errorf("got  %q\nwant %q", added.Notes, c.notes)
+			}
+			if err := added.Apply(w.Dir); err != nil {
+				t.Fatal(err)
+			}
+			changes, err := RemoveMicroservice(w, "new", false)
+			leads(t, w, changes, err, before)
+		})
 	}
 }

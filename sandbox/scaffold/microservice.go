@@ -1,9 +1,7 @@
 package scaffold
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -114,14 +112,8 @@ func AddMicroservice(w Workspace, m Microservice) (*Added, error) {
 		}
 	}
 	a := &Added{Changes: slices.Concat(folder, scenario, launch.changes()), Scenario: m.Name}
-	made, err := w.editMakefiles(m.Language, func(makefile string) string {
-		text, listed := addTarget(makefile, m.Name, known)
-		if !listed {
-			a.Notes = append(a.Notes, parent(m.Language, 1)+"/Makefile has no list of services: it stays as it is")
-		}
-		return text
-	}, func(pyproject string) string { return addTestPath(pyproject, m.Name, known) })
-	a.Changes = append(a.Changes, made...).sorted()
+	made, notes, err := w.editListings(m.Language, m.Name, known)
+	a.Changes, a.Notes = append(a.Changes, made...).sorted(), notes
 	return a, err
 }
 
@@ -194,26 +186,4 @@ func parent(language string, parts int) string {
 		return "go/cmd"
 	}
 	return language
-}
-
-// editMakefiles changes the files that list the services of a language; what isn't there isn't made.
-func (w Workspace) editMakefiles(language string, makefile, pyproject func(string) string) (Changes, error) {
-	files := map[string]func(string) string{parent(language, 1) + "/Makefile": makefile}
-	if language == images.Python {
-		files["python/pyproject.toml"] = pyproject
-	}
-	var c Changes
-	for name, edit := range files {
-		before, err := os.ReadFile(filepath.Join(w.Dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if after := edit(string(before)); after != string(before) {
-			c = append(c, Change{Path: name, Before: before, After: []byte(after)})
-		}
-	}
-	return c, nil
 }

@@ -68,8 +68,7 @@ func RemoveMicroservice(w Workspace, name string, force bool) (Changes, error) {
 	if _, err := launch.check(w, ""); err != nil {
 		return nil, fmt.Errorf("without %s the launch files would have errors: %w", name, err)
 	}
-	made, err := w.editMakefiles(language, func(makefile string) string { return removeTarget(makefile, name, names(launch.set)) },
-		func(pyproject string) string { return removeTestPath(pyproject, name) })
+	made, err := w.removeListings(language, name, names(launch.set))
 	return slices.Concat(gone, launch.changes(), made).sorted(), err
 }
 
