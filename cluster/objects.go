@@ -16,6 +16,9 @@ type Object struct {
 	Template string // path in the workspace, as charts/agents/templates/uva.yaml
 }
 
+// Kept reports whether its chart asks for it to stay when the chart has it no more, as Helm understands it.
+func (o Object) Kept() bool { return o.GetAnnotations()["helm.sh/resource-policy"] == "keep" }
+
 // ID names an object for people and in maps: "Deployment uva/uva".
 func (o Object) ID() string {
 	if o.GetNamespace() == "" {

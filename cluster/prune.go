@@ -99,7 +99,7 @@ func (c *Client) pruneKind(ctx context.Context, resource schema.GroupVersionReso
 	for i := range list.Items {
 		o := Object{Unstructured: &list.Items[i]}
 		p := place{resource, o.GetNamespace()}
-		if wanted[p.key(o.GetName())] || !appliedByUs(o) || isPolicy(o) || o.GetDeletionTimestamp() != nil || o.GetAnnotations()["helm.sh/resource-policy"] == "keep" {
+		if wanted[p.key(o.GetName())] || !appliedByUs(o) || isPolicy(o) || o.GetDeletionTimestamp() != nil || o.Kept() {
 			continue
 		}
 		err := c.at(p).Delete(ctx, o.GetName(), metav1.DeleteOptions{PropagationPolicy: &background})

@@ -160,8 +160,18 @@ func unscaffold(ctx context.Context, st State, here, name string, opts ScaffoldO
 	if err != nil {
 		return nil, err
 	}
+	before, _ := renderAgents(w.Dir) // broken charts are `up`'s to complain about
 	r := &ScaffoldReport{Name: name, Workspace: w.Dir, DryRun: opts.DryRun, Notes: append(notes, environments...)}
-	return r, r.carryOut(ctx, st, changes, "", "")
+	err = r.carryOut(ctx, st, changes, "", "")
+	if r.Live != nil {
+		after, _ := renderAgents(w.Dir)
+		for _, namespace := range before.Kept {
+			if !slices.Contains(after.Namespaces, namespace) {
+				r.Notes = append(r.Notes, "namespace "+namespace+" stays in the cluster, as its chart asks for; what Jobs its last requests have left there goes within half a minute")
+			}
+		}
+	}
+	return r, err
 }
 
 // carryOut makes the changes, and waits until what runs has taken them in: a service, or everything where none was added. Then
@@ -265,6 +275,9 @@ func renderAgents(dir string) (d scaffold.Deployment, err error) {
 	for _, o := range rendered.Objects {
 		if o.GetKind() == "Namespace" {
 			d.Namespaces = append(d.Namespaces, o.GetName())
+			if o.Kept() {
+				d.Kept = append(d.Kept, o.GetName())
+			}
 		}
 	}
 	return d, nil

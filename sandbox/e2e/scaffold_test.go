@@ -64,7 +64,18 @@ func TestNewIsLive(t *testing.T) {
 			}
 			t.Logf("in the platform after %.1f s", report.Live.Seconds)
 			replayAll(t) // what was there works with it
-			must(t, "new", part.kind, name, "--rm")
+			var gone struct{ Notes []string }
+			mustJSON(t, &gone, "new", part.kind, name, "--rm")
+			if namespace := strings.ToLower(name); part.kind == "agent" {
+				stays := "namespace " + namespace + " stays in the cluster, "
+				if len(gone.Notes) != 1 || !strings.HasPrefix(gone.Notes[0], stays) {
+					t.Errorf("notes %q, want one %q...", gone.Notes, stays)
+				}
+				left := must(t, "kubectl", "get", "deployments,services,secrets,roles,rolebindings", "-n", namespace, "-o", "name")
+				if text := strings.TrimSpace(left); text != "" {
+					t.Errorf("still in its namespace: %s", text)
+				}
+			}
 			after := files(t)
 			for path, content := range before {
 				if after[path] != content {

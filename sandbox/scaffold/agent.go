@@ -29,6 +29,7 @@ const DefaultRows = 100
 type Deployment struct {
 	Agents     map[string]string // their namespaces, by name
 	Namespaces []string          // those that the charts make
+	Kept       []string          // those of them that stay in a cluster when the charts make them no more
 }
 
 // agentName is what can name an agreement, and in lower case a namespace and a Service.
