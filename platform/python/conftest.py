@@ -5,9 +5,12 @@ import os
 import queue
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from pathlib import Path
 
 import grpc
 import microserviceCommunication_pb2 as chain
@@ -163,6 +166,37 @@ def start(ports: range, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     for config in running:
         config.stop(0)
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def container(ports: range) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Start Python with arguments and variables as the container of the only service of a Job at UVA."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str | Path, **env: str) -> "subprocess.Popen[str]":
+        environment = {
+            **os.environ,
+            "PYTHONPATH": ":".join(sys.path),
+            "DATA_STEWARD_NAME": "UVA",
+            "DESIGNATED_GRPC_PORT": str(ports[1]),
+            "SIDECAR_PORT": str(ports[0]),
+            "FIRST": "1",
+            "LAST": "1",
+            "JOB_NAME": "user-1234uva1",
+            "AGENT_ROLE": "all",
+            **env,
+        }
+        environment.pop("ENV", None)
+        process = subprocess.Popen(
+            [sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(autouse=True)

@@ -200,16 +200,16 @@ def NewConfiguration(service_name: str, grpc_addr: str, ms_message_handler: Hand
     register_function("callback", ms_message_handler)
     config.grpc_server = GRPCServer(f"{grpc_addr}{port}", config.receive)
     stop_on_sigterm()
+    if frames := sys.modules.get("dynamos.dataframe"):
+        # The service works on frames: import pandas while nothing is to do, the wait for the sidecar included.
+        threading.Thread(target=frames.load, daemon=True, name="pandas").start()
     if config.sidecar is not None:
         consume = functools.partial(config.sidecar.rabbit.initialize_rabbit, job_name, port)
+        again = consume if first else None
+        config.follower = Follower(config.sidecar.channel, over=signal_flow.release, again=again)
         if first:
             consume()
-        config.follower = Follower(config.sidecar.channel, over=signal_flow.release, again=consume if first else None)
         config.follower.start()
-    if frames := sys.modules.get(
-        "dynamos.dataframe"
-    ):  # the service works on frames: import pandas while nothing is to do
-        threading.Thread(target=frames.load, daemon=True, name="pandas").start()
     return config
 
 

@@ -15,7 +15,7 @@ import microserviceCommunication_pb2 as chain
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
-from dynamos import dataframe, errors, grpc_client, signal_flow
+from dynamos import dataframe, errors, grpc_client, rabbit_client, signal_flow
 from dynamos.errors import Unreachable
 from dynamos.grpc_client import GRPCClient
 from dynamos.ms_init import Configuration
@@ -281,11 +281,10 @@ def test_a_message_that_the_next_service_does_not_take_becomes_a_clear_error(
     assert re.search(r"RESOURCE_EXHAUSTED: .*larger than max \(\d+ vs\. 4194304\)", error), error
 
 
-def test_pandas_is_imported_while_a_service_that_works_on_frames_waits(sidecar, start, monkeypatch):
-    loaded = threading.Event()
-    monkeypatch.setattr(dataframe, "load", loaded.set)
-    start(0, 1, lambda msComm: None)
-    assert loaded.wait(5)
+def test_pandas_is_imported_while_a_service_that_works_on_frames_waits(silent_sidecar, start, monkeypatch):
+    monkeypatch.setattr(rabbit_client, "INIT_TIMEOUT", 5.0)
+    monkeypatch.setattr(dataframe, "load", silent_sidecar.listen)
+    start(0, 1, lambda msComm: None)  # fails if the sidecar is there only afterwards
 
 
 def test_frames_can_do_without_pandas_until_they_are_converted(monkeypatch):

@@ -1,13 +1,11 @@
 """The service that the README shows, as its container runs it."""
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -16,39 +14,23 @@ import pytest
 
 from dynamos.dataframe import dataframe_to_protobuf, protobuf_to_dataframe
 
+Service = Callable[..., "subprocess.Popen[str]"]
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 @pytest.fixture
-def service(ports: range, tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Starts the README's service as the only one of a Job."""
+def service(
+    container: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+) -> Callable[..., "subprocess.Popen[str]"]:
+    """Starts the README's service, with another text in place of one line."""
     (example,) = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     main = tmp_path / "main.py"
-    main.write_text(example.replace("collector.linkerd-jaeger", "localhost"))
-    running: list[subprocess.Popen[str]] = []
 
     def start(line: str = "", instead: str = "") -> "subprocess.Popen[str]":
-        main.write_text(main.read_text().replace(line, instead, 1))
-        environment = {
-            **os.environ,
-            "PYTHONPATH": ":".join(sys.path),
-            "DESIGNATED_GRPC_PORT": str(ports[1]),
-            "SIDECAR_PORT": str(ports[0]),
-            "FIRST": "1",
-            "LAST": "1",
-            "JOB_NAME": "user-1234uva1",
-            "LOG_FORMAT": "json",
-        }
-        process = subprocess.Popen(
-            [sys.executable, main], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        running.append(process)
-        return process
+        main.write_text(example.replace(line, instead, 1))
+        return container(main, LOG_FORMAT="json")
 
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
+    return start
 
 
 def test_it_answers_logs_and_ends(sidecar, ports, service, message):

@@ -298,15 +298,17 @@ def test_without_a_collector_only_the_log_tells(host, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("stalls", ["collector", "names"])
-def test_a_collector_that_stalls_holds_up_neither_the_answer_nor_the_end(sidecar, ports, message, stalls):
+def test_a_collector_that_stalls_holds_up_neither_the_answer_nor_the_end(sidecar, ports, container, message, stalls):
     kind = socket.SOCK_STREAM if stalls == "collector" else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET, kind) as silent:
         silent.bind(("127.0.0.1", 0))
         silent.settimeout(WAIT)
         address = f"127.0.0.1:{silent.getsockname()[1]}"
+        where = f"dns://{address}/collector:4317"
         if stalls == "collector":
             silent.listen()
-        service = run_service(ports, address if stalls == "collector" else f"dns://{address}/collector:4317")
+            where = address
+        service = container("-c", SERVICE, OTEL_EXPORTER_OTLP_ENDPOINT=where)
         sidecar.initialised.get(timeout=WAIT)
         sidecar.deliver(ports[1], message("SELECT 1"))
         assert "error" not in sidecar.answer().metadata
@@ -339,13 +341,13 @@ def test_a_broken_trace_is_no_reason_to_fail(text):
 
 
 SERVICE = """
-import sys, threading
+import threading
 from google.protobuf.struct_pb2 import Struct
 from dynamos.ms_init import NewConfiguration
 from dynamos.signal_flow import signal_continuation, signal_wait
 from dynamos.tracer import InitTracer
 
-InitTracer("a", sys.argv[1])
+InitTracer("a", "localhost:1")
 ready, done, condition = threading.Event(), threading.Event(), threading.Condition()
 
 def handle(msComm, ctx):
@@ -358,17 +360,6 @@ signal_continuation(ready, condition)
 signal_wait(done, condition)
 config.stop()
 """
-
-
-def run_service(ports: range, collector: str) -> "subprocess.Popen[str]":
-    """The only service of a Job, in a process of its own."""
-    place = {"DESIGNATED_GRPC_PORT": str(ports[1]), "SIDECAR_PORT": str(ports[0]), "FIRST": "1", "LAST": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", SERVICE, collector],
-        env={"PYTHONPATH": ":".join(sys.path), "JOB_NAME": "j", **place},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 def run(program: str) -> str:

@@ -1,8 +1,4 @@
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import buildings
@@ -49,26 +45,8 @@ def test_sensitive_columns_need_a_service_that_anonymises_them():
     assert len(merge(read(FOLDER, "UVA", []), Sensitive(columns, ["building_id"])))
 
 
-@pytest.fixture
-def service(ports: range) -> Iterator["subprocess.Popen[str]"]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": ":".join(sys.path),
-        "DATA_STEWARD_NAME": "UVA",
-        "DESIGNATED_GRPC_PORT": str(ports[1]),
-        "SIDECAR_PORT": str(ports[0]),
-        "FIRST": "1",
-        "LAST": "1",
-        "JOB_NAME": "user-1234uva1",
-        "AGENT_ROLE": "all",
-    }
-    environment.pop("ENV", None)
-    with subprocess.Popen([sys.executable, FOLDER / "main.py"], env=environment, text=True) as process:
-        yield process
-        process.kill()
-
-
-def test_a_chain_that_ends_in_a_python_service_returns_its_table(sidecar, ports, service, message):
+def test_a_chain_that_ends_in_a_python_service_returns_its_table(sidecar, ports, container, message):
+    service = container(FOLDER / "main.py")
     sidecar.deliver(ports[1], message(""))
     answer = sidecar.answer()
     rows = json.loads(answer.result)

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,33 +16,9 @@ Service = Callable[[], "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def service(ports: range) -> Iterator[Service]:
-    """Starts sql-query as the only service of a Job at UVA."""
-    running: list[subprocess.Popen[str]] = []
-
-    def start() -> "subprocess.Popen[str]":
-        environment = {
-            **os.environ,
-            "PYTHONPATH": ":".join(sys.path),
-            "DATA_STEWARD_NAME": "UVA",
-            "DESIGNATED_GRPC_PORT": str(ports[1]),
-            "SIDECAR_PORT": str(ports[0]),
-            "FIRST": "1",
-            "LAST": "1",
-            "JOB_NAME": "user-1234uva1",
-            "AGENT_ROLE": "dataProvider",
-        }
-        environment.pop("ENV", None)
-        process = subprocess.Popen(
-            [sys.executable, MAIN], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        running.append(process)
-        return process
-
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
+def service(container: Callable[..., "subprocess.Popen[str]"]) -> Service:
+    """Starts sql-query."""
+    return lambda: container(MAIN, AGENT_ROLE="dataProvider")
 
 
 def test_a_request_is_answered_and_the_container_ends(sidecar, ports, service, message):
