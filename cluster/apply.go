@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/dynsandbox/dynsandbox/internal/engine"
 	"github.com/dynsandbox/dynsandbox/internal/progress"
@@ -89,6 +90,18 @@ type applying struct {
 	report Report
 }
 
+// labelled is a copy of an object with the sandbox's label.
+func (c *Client) labelled(o Object) *unstructured.Unstructured {
+	u := o.DeepCopy()
+	labels := u.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[engine.LabelSandbox] = c.sandbox
+	u.SetLabels(labels)
+	return u
+}
+
 func (a *applying) one(ctx context.Context, o Object) error {
 	id := o.ID()
 	at := ""
@@ -111,14 +124,7 @@ func (a *applying) one(ctx context.Context, o Object) error {
 	if err != nil {
 		return fmt.Errorf("find the API of %s%s: %w", id, at, err)
 	}
-	u := o.DeepCopy()
-	labels := u.GetLabels()
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	labels[engine.LabelSandbox] = a.sandbox
-	u.SetLabels(labels)
-
+	u := a.labelled(o)
 	version := a.before[p.key(u.GetName())]
 	if version == "" { // not there, or without our label
 		found, err := a.at(p).Get(ctx, u.GetName(), metav1.GetOptions{})

@@ -81,6 +81,27 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// refuse answers a patch as an API server does that doesn't take it, and reports whether it did: for objects whose spec says so.
+func (s *apiServer) refuse(w http.ResponseWriter, r *http.Request, o map[string]any) bool {
+	said, _, _ := unstructured.NestedString(o, "spec", "refused")
+	failure := metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Failure", Message: said}
+	at := strings.Split(r.URL.Path, "/")
+	switch {
+	case strings.HasPrefix(said, "failed to create typed patch object"):
+		failure.Code = http.StatusInternalServerError
+	case len(at) > 6 && at[len(at)-3] == "new" && r.URL.Query().Has("dryRun"):
+		failure.Code, failure.Reason, failure.Details = http.StatusNotFound, metav1.StatusReasonNotFound, &metav1.StatusDetails{Kind: "namespaces", Name: "new"}
+	case said != "":
+		failure.Code, failure.Reason = http.StatusUnprocessableEntity, metav1.StatusReasonInvalid
+		failure.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{Field: "spec.replicas", Message: said}}}
+	default:
+		return false
+	}
+	w.WriteHeader(int(failure.Code))
+	json.NewEncoder(w).Encode(failure)
+	return true
+}
+
 // patch counts the resource version up only where something changes, as server-side apply does.
 func (s *apiServer) patch(w http.ResponseWriter, r *http.Request, old map[string]any) {
 	body, err := io.ReadAll(r.Body)
@@ -90,6 +111,13 @@ func (s *apiServer) patch(w http.ResponseWriter, r *http.Request, old map[string
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if s.refuse(w, r, o) {
+		return
+	}
+	if r.URL.Query().Has("dryRun") {
+		json.NewEncoder(w).Encode(o)
 		return
 	}
 	if at := strings.Split(r.URL.Path, "/"); len(at) > 6 { // .../namespaces/NAMESPACE/KIND/NAME

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -227,6 +228,9 @@ func (b *bringUp) replace(ctx context.Context, namespace, deployment string) err
 
 // deploy is the phase "deploy": everything that the charts have goes into the cluster.
 func (b *bringUp) deploy(ctx context.Context) (string, error) {
+	if err := b.check(ctx); err != nil {
+		return "", err
+	}
 	report, err := b.apply(ctx)
 	if err != nil {
 		return "", err
@@ -236,6 +240,23 @@ func (b *bringUp) deploy(ctx context.Context) (string, error) {
 		b.feed.note("left out: " + o.String())
 	}
 	return report.String(), nil
+}
+
+// check has the cluster look at everything that the charts have before any of it is applied. What it has taken once is known.
+func (b *bringUp) check(ctx context.Context) error {
+	objects, err := b.objects()
+	if err != nil {
+		return err
+	}
+	hash, err := hashObjects(objects)
+	if err != nil {
+		return err
+	}
+	record, err := b.session.state.Read()
+	if err != nil || record.Applied == hash {
+		return err
+	}
+	return b.client.Check(ctx, os.DirFS(b.workspace.dir), objects)
 }
 
 // apply brings everything that the charts have into the cluster, and removes what they have no more: before anybody waits
@@ -262,6 +283,9 @@ func (b *bringUp) apply(ctx context.Context) (deployed, error) {
 		return deployed{Report: report}, err
 	}
 	gone, err := b.client.Prune(ctx, objects)
+	if err == nil {
+		err = b.remember(func(r *Record) { r.Applied = b.deployment })
+	}
 	return deployed{report, gone}, err
 }
 

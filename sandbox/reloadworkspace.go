@@ -56,6 +56,9 @@ func (r *reloader) applyWorkspace(ctx context.Context) (string, error) {
 		r.tried = now
 		return "", errors.Join(err, r.unload(ctx, now, before))
 	}
+	if err := r.check(t.doing(ctx, "check"), before, now); err != nil {
+		return "", errors.Join(err, r.unload(ctx, now, before))
+	}
 	said, err := r.goOver(ctx, t, before, now)
 	if err != nil {
 		r.tried = now
@@ -126,6 +129,13 @@ func changedWorkloads(before, now *workspace) (ids []string) {
 		}
 	}
 	return slices.Collect(maps.Keys(have))
+}
+
+// check has the cluster look at what it is to get before anything is changed.
+func (r *reloader) check(ctx context.Context, before, now *workspace) error {
+	r.bring.workspace = now
+	defer func() { r.bring.workspace = before }()
+	return r.bring.check(ctx)
 }
 
 // goOver brings the platform from one state of the workspace to another.

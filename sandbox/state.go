@@ -96,6 +96,7 @@ type Record struct {
 	Images   map[string]Image   `json:"images,omitempty"`  // what was loaded, by the images' names on the node
 	InPlace  map[string]InPlace `json:"inPlace,omitempty"` // workloads whose Pods were restarted in place, by object
 	Verified Verified           `json:"passed,omitzero"`   // the scenario that last passed
+	Applied  string             `json:"applied,omitempty"` // a hash of the objects that were last applied whole
 }
 
 // Verified says which scenario passed, and for what. As long as nothing changes it need not be run again.

@@ -1,0 +1,142 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dynsandbox/dynsandbox/internal/fault"
+)
+
+// Check asks the API server whether it would take the objects, and changes nothing. What it refuses of charts is a
+// fault.Invalids: the template in the workspace, with the line where only one there can be meant. Objects of kinds that the cluster
+// doesn't know, and may learn from the others, aren't checked.
+func (c *Client) Check(ctx context.Context, workspace fs.FS, objects []Object) error {
+	var mu sync.Mutex
+	var invalid fault.Invalids
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(16)
+	for _, o := range objects {
+		g.Go(func() error {
+			err := c.dryRun(ctx, o)
+			if problems := refusal(err); o.Template != "" && problems != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				for _, p := range problems {
+					line, column := placeOf(workspace, o.Template, p.field)
+					invalid = append(invalid, fault.Invalid{File: o.Template, Line: line, Column: column, Problem: o.ID() + ": " + p.text})
+				}
+				return nil
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if len(invalid) == 0 {
+		return nil
+	}
+	slices.SortFunc(invalid, func(a, b fault.Invalid) int { return strings.Compare(a.Error(), b.Error()) })
+	return invalid
+}
+
+// dryRun asks for one object.
+func (c *Client) dryRun(ctx context.Context, o Object) error {
+	p, err := c.place(o)
+	if meta.IsNoMatchError(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find the API of %s: %w", o.ID(), err)
+	}
+	u := c.labelled(o)
+	options := metav1.ApplyOptions{FieldManager: fieldManager, Force: true, DryRun: []string{metav1.DryRunAll}}
+	_, err = c.at(p).Apply(ctx, u.GetName(), u, options)
+	if details := (apierrors.APIStatus)(nil); errors.As(err, &details) && apierrors.IsNotFound(err) && details.Status().Details != nil && details.Status().Details.Kind == "namespaces" {
+		p.namespace = releaseNamespace // its own comes with it
+		u.SetNamespace(p.namespace)
+		_, err = c.at(p).Apply(ctx, u.GetName(), u, options)
+	}
+	if err != nil {
+		return fmt.Errorf("check %s: %w", o.ID(), err)
+	}
+	return nil
+}
+
+// refused is one thing that the API server doesn't take.
+type refused struct{ field, text string }
+
+// typed is how server-side apply says that a field isn't in the schema, or has a value of another type.
+var typed = regexp.MustCompile(`failed to create typed patch object \([^)]*\): (?:errors:)?\s*`)
+
+// refusal returns what in an object the API server refuses; none when that isn't what an error says.
+func refusal(err error) (out []refused) {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return nil
+	}
+	s := status.Status()
+	if at := typed.FindStringIndex(s.Message); at != nil {
+		for _, line := range strings.Split(s.Message[at[1]:], "\n") {
+			if line = strings.TrimSpace(line); line != "" {
+				field, _, _ := strings.Cut(line, ": ")
+				out = append(out, refused{field, line})
+			}
+		}
+		return out
+	}
+	switch s.Code {
+	case http.StatusUnprocessableEntity, http.StatusBadRequest, http.StatusForbidden:
+	default:
+		return nil
+	}
+	if s.Details != nil {
+		for _, cause := range s.Details.Causes {
+			if cause.Field != "" {
+				out = append(out, refused{cause.Field, cause.Field + ": " + oneLine(cause.Message)})
+			}
+		}
+	}
+	if out == nil {
+		out = []refused{{"", oneLine(s.Message)}}
+	}
+	return out
+}
+
+// lastName is the last name in the path of a field: spec.containers[0].image, .spec.containers[name="a:b"].image.
+var lastName = regexp.MustCompile(`([A-Za-z_][\w-]*)(?:\[[^\]]*\])?$`)
+
+// placeOf returns line and column of a field in a template, or zeros when it isn't written there or more than once: which one an
+// object comes from can't be told then.
+func placeOf(workspace fs.FS, template, field string) (line, column int) {
+	name := lastName.FindStringSubmatch(field)
+	if name == nil {
+		return 0, 0
+	}
+	text, err := fs.ReadFile(workspace, template)
+	if err != nil {
+		return 0, 0
+	}
+	key := regexp.MustCompile(`(?:^|[\s{,"'])(` + regexp.QuoteMeta(name[1]) + `)["']?\s*:`)
+	for i, l := range strings.Split(string(text), "\n") {
+		for _, at := range key.FindAllStringSubmatchIndex(l, -1) {
+			if line > 0 {
+				return 0, 0
+			}
+			line, column = i+1, len([]rune(l[:at[2]]))+1
+		}
+	}
+	return line, column
+}
