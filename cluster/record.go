@@ -63,6 +63,13 @@ func RecordedNodeImage(stateDir string) (image, kubernetes string, ok bool) {
 	return r.NodeImage, r.Kubernetes, true
 }
 
+// RecordedNodes returns how many nodes the cluster has that was created with that state folder; ok is false when none was, or
+// not to its end.
+func RecordedNodes(stateDir string) (nodes int, ok bool) {
+	r := readRecord(stateDir)
+	return max(r.Nodes, 1), r.Complete
+}
+
 // Outdated says in one line what Create would do otherwise than it was done for the cluster that stands; "" when that
 // is nothing, or there is no cluster. It is for people to decide: a cluster is never made anew for it, as that would
 // throw away what runs.

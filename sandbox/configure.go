@@ -25,6 +25,9 @@ type Settings struct {
 // MaxNodes is how many nodes a sandbox's cluster can have.
 const MaxNodes = cluster.MaxNodes
 
+// ErrOtherNodes is returned where another number of nodes is asked for than the cluster that stands has.
+var ErrOtherNodes = errors.New("the sandbox's cluster has another number of nodes, which stays as it is")
+
 // Configure records how the sandbox is made: on the first call everything is chosen, later only what is asked for
 // changes. dir is the folder from which a workspace is looked for.
 func Configure(st State, want Settings, dir string) error {
@@ -32,6 +35,9 @@ func Configure(st State, want Settings, dir string) error {
 	r, err := st.Read()
 	if err != nil && !errors.Is(err, ErrNoSandbox) {
 		return err
+	}
+	if has, ok := cluster.RecordedNodes(st.Dir); ok && want.Nodes != 0 && want.Nodes != has {
+		return fmt.Errorf("%w: it was made with --nodes %d", ErrOtherNodes, has)
 	}
 	if err := r.set(st.Name, want, dir); err != nil {
 		return err

@@ -75,6 +75,23 @@ func TestConfigureChoosesOnceAndKeeps(t *testing.T) {
 	if r, _ := st.Read(); r.Nodes != 1 {
 		t.Errorf("%d nodes, 1 was asked for", r.Nodes)
 	}
+	cluster := filepath.Join(st.Dir, "cluster.json")
+	for text, want := range map[string]error{
+		`{"complete": true, "nodes": 3}`:  ErrOtherNodes,
+		`{"complete": true}`:              ErrOtherNodes, // one
+		`{"complete": true, "nodes": 2}`:  nil,
+		`{"complete": false, "nodes": 3}`: nil, // it is made anew
+	} {
+		if err := os.WriteFile(cluster, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := Configure(st, Settings{Nodes: 2}, dir); !errors.Is(err, want) {
+			t.Errorf("2 nodes for %s: %v", text, err)
+		}
+		if err := Configure(st, Settings{}, dir); err != nil {
+			t.Errorf("no number for %s: %v", text, err)
+		}
+	}
 }
 
 func TestConfigureKeepsToItsWorkspace(t *testing.T) {

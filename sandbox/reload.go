@@ -129,7 +129,7 @@ func (r *reloader) known(services ...string) error {
 	have := r.serviceNames()
 	for _, name := range services {
 		if name != "" && !slices.Contains(have, name) {
-			return fmt.Errorf("no service %q in the workspace; %s", name, hint(name, have))
+			return worded{fmt.Sprintf("no service %q in the workspace; %s", name, hint(name, have)), ErrUnknownName}
 		}
 	}
 	return nil

@@ -116,7 +116,7 @@ func chooseScenarios(workspace string, names []string) ([]*scenarios.Scenario, e
 			for _, sc := range own {
 				have = append(have, sc.Name)
 			}
-			return nil, fmt.Errorf("no scenario %q; %s", name, hint(name, have))
+			return nil, worded{fmt.Sprintf("no scenario %q; %s", name, hint(name, have)), ErrUnknownName}
 		}
 		out = append(out, own[i])
 	}

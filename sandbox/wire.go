@@ -17,6 +17,9 @@ import (
 // Errors cross the control socket with what their receiver decides by: which file is wrong where, that nothing runs, that
 // it was asked to stop. The text of others is all that people get to see.
 
+// ErrUnknownName is the error of a name that nothing has: no service, no scenario.
+var ErrUnknownName = errors.New("nothing has that name")
+
 // failed turns an error into what gRPC carries. Nil stays nil.
 func failed(err error) error {
 	if err == nil {
@@ -41,6 +44,8 @@ func failed(err error) error {
 		code = codes.OutOfRange
 	case errors.Is(err, cluster.ErrOtherOwner):
 		code = codes.AlreadyExists
+	case errors.Is(err, ErrUnknownName):
+		code = codes.NotFound
 	}
 	return status.Error(code, err.Error())
 }
@@ -56,14 +61,14 @@ func detailed(code codes.Code, err error, value any) error {
 	return st.Err()
 }
 
-// remoteError has the session's whole text, and is what it was there.
-type remoteError struct {
+// worded is an error with a text of its own: one of the session's arrives with its whole text, and is what it was there.
+type worded struct {
 	text string
 	is   error
 }
 
-func (e remoteError) Error() string { return e.text }
-func (e remoteError) Unwrap() error { return e.is }
+func (e worded) Error() string { return e.text }
+func (e worded) Unwrap() error { return e.is }
 
 // told is the opposite of [failed].
 func told(err error) error {
@@ -88,12 +93,13 @@ func told(err error) error {
 				return &lacks
 			}
 		}
+		return worded{s.Message(), ErrUnknownName}
 	case codes.Aborted:
-		return remoteError{s.Message(), ErrNotBroughtIn}
+		return worded{s.Message(), ErrNotBroughtIn}
 	case codes.OutOfRange:
-		return remoteError{s.Message(), ErrStale}
+		return worded{s.Message(), ErrStale}
 	case codes.AlreadyExists:
-		return remoteError{s.Message(), cluster.ErrOtherOwner}
+		return worded{s.Message(), cluster.ErrOtherOwner}
 	case codes.InvalidArgument:
 		for _, d := range s.Details() {
 			var invalid fault.Invalids

@@ -17,7 +17,7 @@ import (
 
 func TestErrorsCrossTheSocket(t *testing.T) {
 	t.Parallel()
-	for _, sentinel := range []error{ErrStopped, ErrNotReady, ErrNotBroughtIn, ErrStale, cluster.ErrOtherOwner, context.Canceled} {
+	for _, sentinel := range []error{ErrStopped, ErrNotReady, ErrNotBroughtIn, ErrStale, ErrUnknownName, cluster.ErrOtherOwner, context.Canceled} {
 		if got := told(failed(fmt.Errorf("read: %w", sentinel))); !errors.Is(got, sentinel) && sentinel != ErrStopped {
 			t.Errorf("%v arrives as %v", sentinel, got)
 		}

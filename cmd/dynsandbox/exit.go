@@ -14,7 +14,7 @@ import (
 const (
 	exitOK          = 0
 	exitFailed      = 1
-	exitUsage       = 2   // wrong flags or arguments, or a file of the user's that is refused
+	exitUsage       = 2   // wrong flags, arguments or names, or a file of the user's that is refused
 	exitNoSandbox   = 3   // no such sandbox, or it isn't running
 	exitInterrupted = 130 // as shells do for SIGINT
 )
@@ -41,7 +41,8 @@ func exitCode(err error) int {
 		return code.code
 	case errors.Is(err, context.Canceled), errors.Is(err, sandbox.ErrStopped):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &choice), errors.As(err, &service), fault.AsInvalids(err) != nil:
+	case errors.As(err, &usage), errors.As(err, &choice), errors.As(err, &service), fault.AsInvalids(err) != nil,
+		errors.Is(err, sandbox.ErrUnknownName), errors.Is(err, sandbox.ErrNoWorkspace), errors.Is(err, sandbox.ErrOtherNodes):
 		return exitUsage
 	case errors.Is(err, sandbox.ErrNoSandbox), errors.Is(err, sandbox.ErrNoSession), errors.Is(err, sandbox.ErrNotReady):
 		return exitNoSandbox

@@ -23,6 +23,8 @@ func TestExitCode(t *testing.T) {
 		{"problems in files", fault.Invalids{{File: "a.json"}}, 2},
 		{"no sandbox", fmt.Errorf("%w: %q", sandbox.ErrNoSandbox, "x"), 3},
 		{"no session", fmt.Errorf("%w for x", sandbox.ErrNoSession), 3},
+		{"a name that nothing has", fmt.Errorf("%w", sandbox.ErrUnknownName), 2},
+		{"no workspace", fmt.Errorf("%w: /x", sandbox.ErrNoWorkspace), 2},
 		{"interrupted", fmt.Errorf("wait: %w", context.Canceled), 130},
 		{"stopped at a safe point", sandbox.ErrStopped, 130},
 		{"a code of its own before what it wraps", codeError{sandbox.ErrNoSandbox, 42}, 42},

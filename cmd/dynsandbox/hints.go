@@ -32,6 +32,8 @@ func hints(err error) []string {
 		return []string{"go into a DYNAMOS checkout, or name one: --workspace DIR"}
 	case errors.Is(err, sandbox.ErrOtherWorkspace):
 		return []string{"a second sandbox beside it: dynsandbox up --name OTHER --workspace DIR", "or start anew: dynsandbox down --purge"}
+	case errors.Is(err, sandbox.ErrOtherNodes):
+		return []string{"go on with the cluster as it is: dynsandbox up without --nodes", "or make it anew, and give with it what else is not to be forgotten: dynsandbox down --purge, then up --nodes N"}
 	case errors.As(err, &lacks):
 		return []string{
 			"a bundle brings everything: dynsandbox bundle create FILE where there is a network, dynsandbox bundle load FILE here",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -78,13 +79,25 @@ func ahead(err error) error {
 	return err
 }
 
-// args wraps a check of positional arguments so that its error counts as wrong usage.
+// args wraps a check of positional arguments so that its error counts as wrong usage, and names them as the command's help does.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, a []string) error {
-		if err := check(cmd, a); err != nil {
-			return usageError{err}
+		if check(cmd, a) == nil {
+			return nil
 		}
-		return nil
+		var names []string // of the arguments: those that may be left out are in brackets
+		for _, word := range strings.Fields(cmd.Use)[1:] {
+			if word == strings.ToUpper(word) {
+				names = append(names, word)
+			}
+		}
+		switch {
+		case len(a) < len(names):
+			return usageError{fmt.Errorf("%s: %s is missing", cmd.CommandPath(), names[len(a)])}
+		case len(names) == 0:
+			return usageError{fmt.Errorf("%s takes no arguments: %q", cmd.CommandPath(), a[0])}
+		}
+		return usageError{fmt.Errorf("%s takes only %s: %q is too much", cmd.CommandPath(), strings.Join(names, " "), a[len(names)])}
 	}
 }
 
