@@ -54,7 +54,8 @@ type screen struct {
 	latest  map[string]string    // what each last reported
 	printed map[string]time.Time // without a terminal: when a phase last got a line
 	began   map[string]time.Time
-	dirty   bool // the shared line is on the screen
+	dirty   bool   // the shared line is on the screen
+	end     func() // of the reporter; nil without one
 }
 
 func newScreen(w io.Writer) *screen {
@@ -81,10 +82,7 @@ func (s *screen) show(e *control.Event) {
 		s.began[e.Phase], s.printed[e.Phase] = now, now
 	case control.Event_PROGRESS:
 		s.latest[e.Phase] = amount(e)
-		if !s.tty && now.Sub(s.printed[e.Phase]) > 10*time.Second {
-			s.printed[e.Phase] = now
-			s.line("  ...  %-14s %s (%.0f s)", e.Phase, s.latest[e.Phase], now.Sub(s.began[e.Phase]).Seconds())
-		}
+		s.still(e.Phase, now)
 	case control.Event_DONE, control.Event_MET:
 		s.drop(e.Phase)
 		text := e.Text
@@ -111,6 +109,14 @@ func (s *screen) show(e *control.Event) {
 		s.line(" FAIL  %-14s %s", e.Service, strings.ReplaceAll(e.Text, "\n", "\n       "))
 	}
 	s.shared()
+}
+
+// still prints what a phase is at, where no line is shared and nothing was printed of it for long.
+func (s *screen) still(phase string, now time.Time) {
+	if !s.tty && now.Sub(s.printed[phase]) > 10*time.Second {
+		s.printed[phase] = now
+		s.line("  ...  %-14s %s (%.0f s)", phase, s.latest[phase], now.Sub(s.began[phase]).Seconds())
+	}
 }
 
 // note prints something that is told by this process and not by the session.
@@ -157,8 +163,11 @@ func (s *screen) shared() {
 	s.dirty = true
 }
 
-// clear takes the shared line off the screen, before something else is printed.
+// clear takes the shared line off the screen, before something else is printed, and ends a reporter.
 func (s *screen) clear() {
+	if s.end != nil {
+		s.end()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
@@ -192,9 +201,29 @@ func amount(e *control.Event) string {
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
-// reporter shows the progress of work that is done in this process, under one phase's name.
+// reporter shows the progress of work that is done in this process, under one phase's name, until clear is called; and that it
+// goes on while nothing is reported.
 func (s *screen) reporter(phase string) progress.Func {
 	s.show(&control.Event{Kind: control.Event_STARTED, Phase: phase})
+	ctx, end := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	s.end = func() { end(); <-ended }
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				s.mu.Lock()
+				s.still(phase, now)
+				s.shared()
+				s.mu.Unlock()
+			}
+		}
+	}()
 	return func(u progress.Update) {
 		s.show(&control.Event{Kind: control.Event_PROGRESS, Phase: phase, Text: u.What, Done: u.Done, Total: u.Total, Unit: u.Unit})
 	}

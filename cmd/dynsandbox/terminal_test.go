@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dynsandbox/dynsandbox/internal/progress"
 	"github.com/dynsandbox/dynsandbox/sandbox"
 	"github.com/dynsandbox/dynsandbox/sandbox/control"
 )
@@ -59,6 +62,25 @@ func TestScreenOnTerminal(t *testing.T) {
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("screen (-want +got):\n%s", diff)
 	}
+}
+
+// Long work shows that it goes on while it reports nothing.
+func TestReporterOfSilentWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s := newScreen(&out)
+		report := s.reporter("venv")
+		report(progress.Update{What: "installing collected packages"})
+		time.Sleep(25 * time.Second)
+		s.clear()
+		time.Sleep(time.Minute)
+		want := `  ...  venv           installing collected packages (11 s)
+  ...  venv           installing collected packages (22 s)
+`
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("screen (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func TestAmount(t *testing.T) {
