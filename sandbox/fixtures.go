@@ -88,6 +88,11 @@ func (s *session) fixtures(ctx context.Context, dir string, apply, strict bool) 
 	if apply {
 		s.work.Lock()
 		defer s.work.Unlock()
+		if r := s.lastReady(); r != nil {
+			if _, err := s.tellSensitive(ctx, r.client, r.workspace, set); err != nil {
+				return nil, err
+			}
+		}
 		report.Changes, err = s.applySet(ctx, set, dir)
 	} else {
 		report.Changes, err = store.Diff(ctx, set)

@@ -47,6 +47,13 @@ func (s *session) keepReady(b *bringUp) *ready {
 	return r
 }
 
+// lastReady returns what the last bring-up has left; nil before one came through.
+func (s *session) lastReady() *ready {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holds.ready
+}
+
 // close closes everything, the entry first: it dials Pods.
 func (h *holds) close() error {
 	if h.unwatch != nil {

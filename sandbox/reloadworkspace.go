@@ -143,6 +143,9 @@ func (r *reloader) goOver(ctx context.Context, t *task, before, now *workspace) 
 	ctx = t.doing(ctx, "apply")
 	r.bring.workspace = now
 	r.session.keepReady(r.bring)
+	if _, err := r.session.tellSensitive(ctx, r.bring.client, now, now.launch); err != nil {
+		return "", err
+	}
 	changes, err := r.session.applySet(ctx, now.launch, now.dir)
 	if err != nil {
 		return "", err
@@ -169,6 +172,9 @@ func (r *reloader) goBack(ctx context.Context, t *task, before, now *workspace) 
 	r.bring.workspace = before
 	r.session.keepReady(r.bring)
 	err := func() error {
+		if _, err := r.session.tellSensitive(ctx, r.bring.client, before, before.launch); err != nil {
+			return err
+		}
 		if _, err := r.session.applySet(ctx, before.launch, before.dir); err != nil {
 			return err
 		}

@@ -52,6 +52,8 @@ type session struct {
 	sorting int          // of them, whose services aren't known yet; guarded by work
 	batched time.Time    // when the last of them was through; guarded by work
 
+	told *cluster.Sensitive // what services are told is sensitive; nil: that isn't known; guarded by work
+
 	mu     sync.Mutex
 	up     *upRun // the last bring-up, or nil
 	holds  holds  // what the session keeps open
