@@ -1,5 +1,6 @@
 # make up     everything is set up, the cluster comes up, the platform runs, one scenario has passed
 # make test   unit and end-to-end tests (the latter on a real kind cluster of their own)
+# make mixed  parts of the original DYNAMOS in the reference platform: UPSTREAM=DIR, a checkout of it
 # make bench  ratios against what else people would do, and floors: docs/performance.md
 # make build  only bin/dynsandbox
 
@@ -11,7 +12,7 @@ BIN := bin/dynsandbox
 # One setting for building, testing and vetting: they share the compiler's cache, and need no C compiler.
 export CGO_ENABLED := 0
 
-.PHONY: up test unit platform-test e2e bench engine build lint fmt proto clean
+.PHONY: up test unit platform-test e2e mixed bench engine build lint fmt proto clean
 
 up: engine
 	$(BIN) up
@@ -35,6 +36,11 @@ platform-test:
 # -v: the steps are long, and a log that stands still helps nobody.
 e2e: engine
 	$(GO) test ./sandbox/e2e -count=1 -v -timeout 75m
+
+# The same sandbox. What was run, and what came of it: docs/compatibility.md
+mixed: engine
+	@test -d "$(UPSTREAM)/go/cmd" || { echo "make mixed UPSTREAM=DIR: DIR is a checkout of https://github.com/Jorrit05/DYNAMOS"; exit 2; }
+	DYNSANDBOX_UPSTREAM="$(abspath $(UPSTREAM))" $(GO) test ./sandbox/e2e -run TestMixed -count=1 -v -timeout 75m
 
 # On a sandbox of its own. BENCH='-run reload -n 7' measures some rows only, with more samples; bin/bench -h tells the rest.
 # kind's own command is the peer of some.

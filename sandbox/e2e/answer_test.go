@@ -137,13 +137,21 @@ func gatewayURL(t *testing.T) string {
 
 func (s salaries) check(t *testing.T, got map[string]string) {
 	t.Helper()
+	if wrong := s.differs(got); wrong != "" {
+		t.Error(wrong)
+	}
+}
+
+// differs says what of an answer is wrong; "" if nothing is.
+func (s salaries) differs(got map[string]string) string {
 	for key, g := range map[string]string{"avg_salary_scale_men": "M", "avg_salary_scale_women": "V"} {
 		want := s.sum[g] / s.count[g]
 		value, err := strconv.ParseFloat(got[key], 64)
 		if err != nil || math.Abs(value-want) > 0.0006 { // answers have three decimals
-			t.Errorf("%s: got %q, want %.4f (from %v rows)", key, got[key], want, s.count[g])
+			return fmt.Sprintf("%s: got %q, want %.4f (from %v rows)", key, got[key], want, s.count[g])
 		}
 	}
+	return ""
 }
 
 func newSalaries() salaries { return salaries{map[string]float64{}, map[string]float64{}} }
