@@ -61,7 +61,7 @@ func (w *workspace) readsDatasets(svc images.Service) bool {
 	return false
 }
 
-// noteDatasets says which folders are no party's.
+// noteDatasets says which folders nobody reads.
 func (b *bringUp) noteDatasets(strange []string) {
 	var names []string
 	for _, a := range b.workspace.agents {
@@ -73,6 +73,9 @@ func (b *bringUp) noteDatasets(strange []string) {
 			note += " (" + hint + ")"
 		}
 		b.feed.note(note)
+	}
+	if d := b.workspace.datasets; len(d.Folders) > 0 && len(d.Images) == 0 {
+		b.feed.note(fmt.Sprintf("no service reads %s/: microservices.json names none's data sets (\"datasets\": [NAME])", datasetsDir))
 	}
 }
 

@@ -58,3 +58,19 @@ func TestReadDatasets(t *testing.T) {
 		t.Errorf("points: %v", points)
 	}
 }
+
+// Folders that nobody reads are told: DYNAMOS's own launch files say of no service that it does.
+func TestDatasetsThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	folders := map[string]string{"north": "datasets/NORTH"}
+	for want, d := range map[int]cluster.Datasets{
+		1: {Folders: folders},
+		0: {Folders: folders, Images: []string{"docker.io/example/read:main"}},
+	} {
+		b := &bringUp{workspace: &workspace{datasets: d}, feed: newFeed(nil)}
+		b.noteDatasets(nil)
+		if got := len(b.feed.events); got != want {
+			t.Errorf("%+v: %d notes, want %d", d, got, want)
+		}
+	}
+}
