@@ -8,6 +8,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -40,7 +41,8 @@ type agent struct {
 	jobs      jobClient
 	pods      podClient
 	images    images
-	timeout   time.Duration // of a data request, from its arrival to its answer
+	spans     []corev1.EnvVar // see spanVariables
+	timeout   time.Duration   // of a data request, from its arrival to its answer
 	exchanges exchanges
 	turns     turns
 	mu        sync.Mutex

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 const (
@@ -27,6 +28,7 @@ const (
 // compose takes note of what the agent has to do in a job. The job's queue exists before the request is stored, so
 // whoever finds the request can send to the queue. A job that is known already keeps its queue.
 func (a *agent) compose(ctx context.Context, request *pb.CompositionRequest) error {
+	trace.Current(ctx).Set(trace.Job(request.GetJobName()))
 	key := etcd.JobKey(a.name, request.GetUser().GetUserName(), request.GetJobName())
 	known, found, err := etcd.Get[*pb.CompositionRequest](ctx, a.store, key)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 const timedOut = "Request timed out"
@@ -44,14 +45,18 @@ func (a *agent) serveData(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Job ID not passed", http.StatusInternalServerError)
 		return
 	}
-	trace, ok := rpc.TraceOf(data.GetRequestMetadata().GetTraces())
-	if !ok {
-		trace = rpc.NewTrace() // services of the chain need one
+	ctx := r.Context()
+	if sent, ok := rpc.TraceOf(data.GetRequestMetadata().GetTraces()); ok {
+		ctx = rpc.WithTrace(ctx, sent)
 	}
-	ctx := rpc.WithTrace(r.Context(), trace)
+	ctx, span := trace.Start(ctx, trace.Server, r.Method+" "+r.URL.Path, trace.Job(data.GetRequestMetadata().GetJobId()))
+	id := uuid.NewString()
+	ctx = logging.WithCorrelation(ctx, id)
+	span.Set(trace.Correlation(id))
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	status, text := a.answer(ctx, data)
+	status, text := a.answer(ctx, data, id)
+	span.Answered(status, string(text))
 	if status == http.StatusOK {
 		_, _ = w.Write(text)
 		return
@@ -71,8 +76,8 @@ func authorization(header string) (problem string) {
 	return ""
 }
 
-// answer runs a data request and returns its HTTP status and body.
-func (a *agent) answer(ctx context.Context, data *pb.SqlDataRequest) (status int, body []byte) {
+// answer runs a data request under a correlation id, and returns its HTTP status and body.
+func (a *agent) answer(ctx context.Context, data *pb.SqlDataRequest, id string) (status int, body []byte) {
 	job := data.GetRequestMetadata().GetJobId()
 	endTurn, err := a.turns.take(ctx, job)
 	if err != nil {
@@ -93,8 +98,7 @@ func (a *agent) answer(ctx context.Context, data *pb.SqlDataRequest) (status int
 	}
 
 	e := &exchange{answer: make(chan *pb.MicroserviceCommunication, 1)}
-	id := uuid.NewString()
-	ctx = logging.WithCorrelation(ctx, id)
+	ctx, e.span = trace.Start(ctx, trace.Internal, "run chain", trace.Job(job))
 	switch {
 	case strings.EqualFold(request.GetRole(), roleAll):
 		err = a.startAll(ctx, request, data, id, e)
@@ -102,10 +106,12 @@ func (a *agent) answer(ctx context.Context, data *pb.SqlDataRequest) (status int
 		err = a.startThirdParty(ctx, request, data, id, e)
 	default:
 		endTurn()
-		return http.StatusBadRequest, []byte("Bad request: this agent's role in the job is " + request.GetRole())
+		err := errors.New("Bad request: this agent's role in the job is " + request.GetRole())
+		e.span.End(err)
+		return http.StatusBadRequest, []byte(err.Error())
 	}
 	if err != nil {
-		a.abandon(ctx, request, id, e)
+		a.abandon(ctx, request, id, e, err)
 		endTurn()
 		if ctx.Err() != nil {
 			return http.StatusRequestTimeout, []byte(timedOut)
@@ -163,7 +169,7 @@ func (a *agent) finish(ctx context.Context, request *pb.CompositionRequest, id s
 			}
 			slog.WarnContext(ctx, "chain broke", "job", e.kubernetesJob, "problem", problem)
 			tell(errors.New(problem))
-			a.abandon(ctx, request, id, e)
+			a.abandon(ctx, request, id, e, errors.New(problem))
 			return
 		case job := <-e.lost:
 			if job == e.jobUID {
@@ -171,16 +177,17 @@ func (a *agent) finish(ctx context.Context, request *pb.CompositionRequest, id s
 				a.replaceJob(ctx, request, e)
 			}
 		case <-late.C:
-			a.abandon(ctx, request, id, e)
+			a.abandon(ctx, request, id, e, fmt.Errorf("no answer within %v", a.timeout))
 			return
 		}
 	}
 }
 
-// abandon closes an exchange that didn't come to its end. Its Pod would wait in vain until its deadline, and declare
+// abandon closes an exchange that didn't come to its end, and why. Its Pod would wait in vain until its deadline, and declare
 // the queue anew whenever it starts; so the Kubernetes Job goes first. The queue may hold anything, so the job gets a
 // new one.
-func (a *agent) abandon(ctx context.Context, request *pb.CompositionRequest, id string, e *exchange) {
+func (a *agent) abandon(ctx context.Context, request *pb.CompositionRequest, id string, e *exchange, why error) {
+	e.span.End(why)
 	if e.done == nil {
 		return // never begun
 	}

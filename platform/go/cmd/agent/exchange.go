@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 // exchange is one data request under way at this agent, known by its correlation id.
@@ -36,6 +37,8 @@ type exchange struct {
 	// says that the chain ended early.
 	done     chan struct{}
 	leftOver bool
+	// span is of what the agent does for the request: from before its Job is created until that has answered.
+	span *trace.Span
 }
 
 // offer hands message to the waiting HTTP request; only the first is taken.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service/sidecartest"
 )
 
@@ -174,6 +175,10 @@ func TestThirdParty(t *testing.T) {
 		id = asked.GetRequestMetadata().GetCorrelationId()
 		want := &pb.RequestMetadata{
 			CorrelationId: id, DestinationQueue: provider + "-in", JobName: "ann-12345678", ReturnAddress: "SURF-in", JobId: "ann-12345678",
+			Traces: asked.GetRequestMetadata().GetTraces(),
+		}
+		if _, ok := rpc.TraceOf(want.GetTraces()); !ok || len(want.GetTraces()) != 1 {
+			t.Errorf("asked with traces %v, want a binary one", want.GetTraces())
 		}
 		if !proto.Equal(asked.GetRequestMetadata(), want) {
 			t.Errorf("asked:\n got %v\nwant %v", asked.GetRequestMetadata(), want)

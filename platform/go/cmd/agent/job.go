@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,11 +72,14 @@ func (a *agent) manifest(name string, request *pb.CompositionRequest, chain []st
 				{Name: "AGENT_ROLE", Value: request.GetRole()},
 			},
 		}
+		container.Env = append(container.Env, a.tracing(name, request)...)
 		if a.timeout != limits.DefaultRequest {
 			container.Env = append(container.Env, corev1.EnvVar{Name: limits.RequestVariable, Value: strconv.Itoa(int(a.timeout.Seconds()))})
 		}
 		if containers = append(containers, container); i == 0 {
-			containers = append(containers, a.sidecarContainer())
+			sidecar := a.sidecarContainer()
+			sidecar.Env = append(sidecar.Env, a.tracing(name, request)...)
+			containers = append(containers, sidecar)
 		}
 	}
 	return &batchv1.Job{
@@ -101,6 +105,29 @@ func (a *agent) manifest(name string, request *pb.CompositionRequest, chain []st
 			},
 		},
 	}
+}
+
+// spanVariables are the environment variables, as os.Environ lists them, that say where spans go. Containers of Jobs get them
+// too.
+func spanVariables(environment []string) []corev1.EnvVar {
+	var found []corev1.EnvVar
+	for _, entry := range slices.Sorted(slices.Values(environment)) {
+		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "OTEL_EXPORTER_OTLP_") && value != "" {
+			found = append(found, corev1.EnvVar{Name: name, Value: value})
+		}
+	}
+	return found
+}
+
+// tracing tells a container of a Job where its spans go, and what all of them have to say. Nothing if they go nowhere.
+func (a *agent) tracing(job string, request *pb.CompositionRequest) []corev1.EnvVar {
+	if len(a.spans) == 0 {
+		return nil
+	}
+	return append(slices.Clone(a.spans), corev1.EnvVar{
+		Name:  "OTEL_RESOURCE_ATTRIBUTES",
+		Value: "service.namespace=" + a.namespace + ",k8s.job.name=" + job + ",dynamos.job=" + request.GetJobName(),
+	})
 }
 
 func (a *agent) sidecarContainer() corev1.Container {

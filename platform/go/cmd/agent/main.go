@@ -25,6 +25,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/limits"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 // onlineLease is how long an agent counts as online after its last sign of life.
@@ -42,6 +43,7 @@ func main() {
 }
 
 func run(ctx context.Context, name string) error {
+	defer trace.Begin("agent")()
 	if name == "" {
 		return errors.New("DATA_STEWARD_NAME is not set")
 	}
@@ -74,6 +76,7 @@ func run(ctx context.Context, name string) error {
 	namespace := strings.ToLower(name)
 	a := newAgent(name, store, sidecar, batch.Jobs(namespace), core.Pods(namespace), imagesFromEnv(os.Getenv))
 	a.timeout = timeout
+	a.spans = spanVariables(os.Environ())
 	s := &service.Service{
 		Queue:    a.queue,
 		Sidecar:  sidecar,

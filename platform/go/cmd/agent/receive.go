@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 // errorKey is where a chain that failed says why: "<service>: <text>". Agents put their name in front when the
@@ -18,6 +21,7 @@ const errorKey = "error"
 func (a *agent) receive(ctx context.Context, message *pb.MicroserviceCommunication) error {
 	id := message.GetRequestMetadata().GetCorrelationId()
 	ctx = logging.WithCorrelation(ctx, id)
+	trace.Current(ctx).Set(trace.Correlation(id))
 	from := message.GetRequestMetadata().GetReturnAddress()
 	e, what := a.exchanges.advance(id, from, a.queue, message.GetMetadata()[errorKey] != "")
 	switch {
@@ -29,12 +33,21 @@ func (a *agent) receive(ctx context.Context, message *pb.MicroserviceCommunicati
 		return nil
 	case what == contribution:
 		return a.passToJob(ctx, e, message)
-	case e.returnAddress != "":
-		return a.passToThirdParty(ctx, e, message)
-	default:
-		e.offer(message)
-		return nil
 	}
+	e.span.End(failureIn(message))
+	if e.returnAddress != "" {
+		return a.passToThirdParty(ctx, e, message)
+	}
+	e.offer(message)
+	return nil
+}
+
+// failureIn is why the chain failed that a message is from; nil if it didn't.
+func failureIn(message *pb.MicroserviceCommunication) error {
+	if text := message.GetMetadata()[errorKey]; text != "" {
+		return errors.New(text)
+	}
+	return nil
 }
 
 // passToJob sends a data provider's message to this agent's own chain. A failure is the answer at once; it still
@@ -70,6 +83,7 @@ func (a *agent) passToThirdParty(ctx context.Context, e *exchange, message *pb.M
 func (a *agent) forward(ctx context.Context, message *pb.MicroserviceCommunication, queue, returnAddress string) error {
 	message.RequestMetadata.DestinationQueue = queue
 	message.RequestMetadata.ReturnAddress = returnAddress
+	message.Traces = rpc.TracesOf(ctx)
 	if _, err := a.sidecar.SendMicroserviceComm(ctx, message); err != nil {
 		return fmt.Errorf("send to queue %s: %w", queue, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 // start runs the chain of services that a composition request and the options of a data request call for. It returns
@@ -27,6 +28,7 @@ func (a *agent) start(ctx context.Context, request *pb.CompositionRequest, reque
 // time, so one doesn't wait for the other.
 func (a *agent) startChain(ctx context.Context, request *pb.CompositionRequest, chain []string, e *exchange) error {
 	e.chain = chain
+	e.span.Set(trace.Chain(chain))
 	kept := a.keepQueueMeanwhile(ctx, request)
 	err := a.createJob(ctx, request, chain, e, kept)
 	if keptErr := kept(); err == nil {
@@ -64,6 +66,7 @@ func (a *agent) createJob(ctx context.Context, request *pb.CompositionRequest, c
 			return fmt.Errorf("create job %s: %w", name, err)
 		}
 		a.exchanges.runs(e, name, created.UID, request.GetLocalJobName())
+		e.span.Set(trace.KubernetesJob(name))
 		slog.InfoContext(ctx, "job created", "name", name, "chain", chain, "role", request.GetRole())
 		return nil
 	}
@@ -115,7 +118,6 @@ func (a *agent) sendToJob(ctx context.Context, request *pb.CompositionRequest, d
 	if err != nil {
 		return fmt.Errorf("pack data request: %w", err)
 	}
-	trace, _ := rpc.TraceFrom(ctx)
 	message := &pb.MicroserviceCommunication{
 		Type:            "microserviceCommunication",
 		RequestType:     requestType,
@@ -125,7 +127,7 @@ func (a *agent) sendToJob(ctx context.Context, request *pb.CompositionRequest, d
 			DestinationQueue: request.GetLocalJobName(),
 			ReturnAddress:    a.queue,
 		},
-		Traces: trace.Traces(),
+		Traces: rpc.TracesOf(ctx),
 	}
 	if _, err := a.sidecar.SendMicroserviceComm(ctx, message); err != nil {
 		return fmt.Errorf("send to queue %s: %w", request.GetLocalJobName(), err)

@@ -13,6 +13,8 @@ import (
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 // startThirdParty runs the compute provider's part: it asks every data provider for its rows, which come by way of both
@@ -73,7 +75,7 @@ func (a *agent) ask(ctx context.Context, providers []etcd.Agent, request *pb.Com
 			JobName:          request.GetJobName(),
 			ReturnAddress:    a.queue,
 			JobId:            data.GetRequestMetadata().GetJobId(),
-			Traces:           data.GetRequestMetadata().GetTraces(),
+			Traces:           rpc.BinaryOf(ctx),
 		}
 		if _, err := a.sidecar.SendSqlDataRequest(ctx, asked); err != nil {
 			return fmt.Errorf("ask %s: %w", provider.Name, err)
@@ -86,8 +88,12 @@ func (a *agent) ask(ctx context.Context, providers []etcd.Agent, request *pb.Com
 func (a *agent) provide(ctx context.Context, data *pb.SqlDataRequest) error {
 	id := data.GetRequestMetadata().GetCorrelationId()
 	ctx = logging.WithCorrelation(ctx, id)
+	job := trace.Job(data.GetRequestMetadata().GetJobId())
+	trace.Current(ctx).Set(trace.Correlation(id), job)
 	e := &exchange{returnAddress: data.GetRequestMetadata().GetReturnAddress()}
+	ctx, e.span = trace.Start(ctx, trace.Internal, "run chain", job)
 	if !a.exchanges.begin(id, e) {
+		e.span.End(nil)
 		slog.WarnContext(ctx, "data request came twice")
 		return nil
 	}
@@ -95,6 +101,7 @@ func (a *agent) provide(ctx context.Context, data *pb.SqlDataRequest) error {
 	if err == nil {
 		return nil
 	}
+	e.span.End(err)
 	a.exchanges.drop(id)
 	if sendErr := a.tellThirdParty(ctx, data, fmt.Errorf("agent: %w", err)); sendErr != nil {
 		return fmt.Errorf("%w, and %w", err, sendErr)
@@ -110,7 +117,7 @@ func (a *agent) tellThirdParty(ctx context.Context, data *pb.SqlDataRequest, pro
 	answer.RequestMetadata = &pb.RequestMetadata{
 		CorrelationId: metadata.GetCorrelationId(), DestinationQueue: metadata.GetReturnAddress(), ReturnAddress: a.queue,
 	}
-	answer.Traces = metadata.GetTraces()
+	answer.Traces = rpc.TracesOf(ctx)
 	if _, err := a.sidecar.SendMicroserviceComm(ctx, answer); err != nil {
 		return fmt.Errorf("tell %s of a failure: %w", metadata.GetReturnAddress(), err)
 	}
@@ -133,7 +140,7 @@ func (a *agent) startProvider(ctx context.Context, data *pb.SqlDataRequest, id s
 		return err
 	}
 	if err := a.runProvider(ctx, request, data, id, e); err != nil {
-		a.abandon(ctx, request, id, e)
+		a.abandon(ctx, request, id, e, err)
 		endTurn()
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 // maxAnswerBytes limits what one agent may answer; it is held in memory.
@@ -37,11 +38,7 @@ type agentError struct {
 }
 
 // collect sends the data request to every agent that the approval names, all at once, and gathers their answers.
-func (g *gateway) collect(ctx context.Context, req *request, approval *pb.RequestApprovalResponse, trace rpc.Trace) (answer, error) {
-	body, err := dataRequest(req, approval.GetJobId(), trace)
-	if err != nil {
-		return answer{}, err
-	}
+func (g *gateway) collect(ctx context.Context, req *request, approval *pb.RequestApprovalResponse) answer {
 	ctx, cancel := context.WithTimeout(ctx, g.dataTimeout)
 	defer cancel()
 
@@ -51,19 +48,15 @@ func (g *gateway) collect(ctx context.Context, req *request, approval *pb.Reques
 	var calls sync.WaitGroup
 	for i, provider := range providers {
 		calls.Go(func() {
-			address := fmt.Sprintf("http://%s:%s/agent/v1/%s/%s",
-				approval.GetAuthorizedProviders()[provider], g.agentPort, url.PathEscape(req.Type), strings.ToLower(provider))
-			status, text, err := g.call(ctx, address, approval.GetAuth().GetAccessToken(), body)
-			switch {
-			case err != nil:
-				failures[i] = &agentError{Provider: provider, Status: status, Error: err.Error()}
-			case status != http.StatusOK:
-				failures[i] = &agentError{Provider: provider, Status: status, Error: strings.TrimSpace(text)}
-			case text == "":
-				failures[i] = &agentError{Provider: provider, Status: status, Error: "the agent's answer is empty"}
-			default:
-				bodies[i] = text
+			ctx, span := trace.Start(ctx, trace.Client, "call agent", trace.Agent(provider), trace.Job(approval.GetJobId()))
+			var err error
+			if bodies[i], err = g.ask(ctx, req, approval, provider); err != nil {
+				failures[i] = &agentError{Provider: provider, Error: err.Error()}
+				if refused, ok := errors.AsType[*refusal](err); ok {
+					failures[i].Status = refused.status
+				}
 			}
+			span.End(err)
 		})
 	}
 	calls.Wait()
@@ -76,16 +69,46 @@ func (g *gateway) collect(ctx context.Context, req *request, approval *pb.Reques
 			collected.Responses = append(collected.Responses, bodies[i])
 		}
 	}
-	return collected, nil
+	return collected
+}
+
+// refusal is an answer of an agent that is none: its HTTP status, and why.
+type refusal struct {
+	status  int
+	problem string
+}
+
+func (r *refusal) Error() string { return r.problem }
+
+// ask sends the data request to one agent, and returns its answer.
+func (g *gateway) ask(ctx context.Context, req *request, approval *pb.RequestApprovalResponse, provider string) (string, error) {
+	body, err := dataRequest(ctx, req, approval.GetJobId())
+	if err != nil {
+		return "", err
+	}
+	address := fmt.Sprintf("http://%s:%s/agent/v1/%s/%s",
+		approval.GetAuthorizedProviders()[provider], g.agentPort, url.PathEscape(req.Type), strings.ToLower(provider))
+	status, text, err := g.call(ctx, address, approval.GetAuth().GetAccessToken(), body)
+	switch {
+	case err != nil && status != 0:
+		return "", &refusal{status, err.Error()}
+	case err != nil:
+		return "", err
+	case status != http.StatusOK:
+		return "", &refusal{status, strings.TrimSpace(text)}
+	case text == "":
+		return "", &refusal{status, "the agent's answer is empty"}
+	}
+	return text, nil
 }
 
 // dataRequest is the client's data_request with the user and the job in it. What the client put there is replaced.
-func dataRequest(req *request, job string, trace rpc.Trace) ([]byte, error) {
+func dataRequest(ctx context.Context, req *request, job string) ([]byte, error) {
 	user, err := json.Marshal(map[string]string{"id": req.User.ID, "user_name": req.User.UserName})
 	if err != nil {
 		return nil, fmt.Errorf("encode user: %w", err)
 	}
-	metadata, err := json.Marshal(map[string]any{"job_id": job, "traces": map[string][]byte{rpc.BinaryTrace: trace.Binary()}})
+	metadata, err := json.Marshal(map[string]any{"job_id": job, "traces": rpc.BinaryOf(ctx)})
 	if err != nil {
 		return nil, fmt.Errorf("encode request metadata: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/limits"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 const queue = "api-gateway-in"
@@ -30,6 +31,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
+	defer trace.Begin("api-gateway")()
 	agentTimeout, err := limits.Request(os.Getenv)
 	if err != nil {
 		return err

@@ -9,9 +9,11 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 const policyEnforcerQueue = "policyEnforcer-in"
@@ -57,46 +59,58 @@ func parse(r *http.Request) (*request, error) {
 // one that no agreement allows, 503 for one that is allowed but can't be carried out now, 408 when no approval came
 // in time, 502 when an agent failed.
 func (g *gateway) requestApproval(w http.ResponseWriter, r *http.Request) {
-	req, err := parse(r)
-	if err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	trace := rpc.NewTrace()
-	ctx := rpc.WithTrace(r.Context(), trace)
-	approval, err := g.approve(ctx, req, trace)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		writeError(w, http.StatusRequestTimeout, "Request timed out: no approval in time")
-		return
-	case err != nil:
-		slog.ErrorContext(ctx, "approval not requested", "error", err)
-		writeError(w, http.StatusServiceUnavailable, err.Error())
-		return
-	case approval.GetError() != "" && approval.GetAuth() == nil:
-		writeError(w, http.StatusForbidden, approval.GetError())
-		return
-	case approval.GetError() != "":
-		writeJSON(w, http.StatusServiceUnavailable, notPossible(approval))
-		return
-	}
-	answer, err := g.collect(ctx, req, approval, trace)
-	if err != nil {
-		writeError(w, http.StatusInternalServerError, err.Error())
-		return
-	}
-	if len(answer.Errors) > 0 {
-		slog.WarnContext(ctx, "agents failed", "job", answer.JobID, "errors", answer.Errors)
-		writeJSON(w, http.StatusBadGateway, answer)
-		return
-	}
-	writeJSON(w, http.StatusOK, answer)
+	ctx, span := trace.Start(r.Context(), trace.Server, r.Method+" "+r.URL.Path)
+	status, body := g.answer(ctx, r)
+	span.Answered(status, problemIn(body))
+	writeJSON(w, status, body)
 }
 
-// impossible is the answer to a request that is approved and can't be carried out now.
+// answer is the HTTP status and the body of the answer to a request for approval.
+func (g *gateway) answer(ctx context.Context, r *http.Request) (status int, body any) {
+	req, err := parse(r)
+	if err != nil {
+		return http.StatusBadRequest, impossible{Error: err.Error()}
+	}
+	approval, err := g.approve(ctx, req)
+	trace.Current(ctx).Set(trace.Job(approval.GetJobId()))
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return http.StatusRequestTimeout, impossible{Error: "Request timed out: no approval in time"}
+	case err != nil:
+		slog.ErrorContext(ctx, "approval not requested", "error", err)
+		return http.StatusServiceUnavailable, impossible{Error: err.Error()}
+	case approval.GetError() != "" && approval.GetAuth() == nil:
+		return http.StatusForbidden, impossible{Error: approval.GetError()}
+	case approval.GetError() != "":
+		return http.StatusServiceUnavailable, notPossible(approval)
+	}
+	answer := g.collect(ctx, req, approval)
+	if len(answer.Errors) > 0 {
+		slog.WarnContext(ctx, "agents failed", "job", answer.JobID, "errors", answer.Errors)
+		return http.StatusBadGateway, answer
+	}
+	return http.StatusOK, answer
+}
+
+// impossible is the answer to a request that is not approved, or can't be carried out.
 type impossible struct {
 	Error  string       `json:"error"`
 	Errors []agentError `json:"errors,omitempty"` // of the agents that are away, in the order of their names
+}
+
+// problemIn is what went wrong, in the words of an answer.
+func problemIn(body any) string {
+	switch body := body.(type) {
+	case impossible:
+		return body.Error
+	case answer:
+		var problems []string
+		for _, e := range body.Errors {
+			problems = append(problems, e.Provider+": "+e.Error)
+		}
+		return strings.Join(problems, "; ")
+	}
+	return ""
 }
 
 // notPossible tells which agents are away: those that the orchestrator names, and has no address for.
@@ -109,10 +123,11 @@ func notPossible(approval *pb.RequestApprovalResponse) impossible {
 }
 
 // approve asks the policy enforcer for approval and waits for the orchestrator's answer.
-func (g *gateway) approve(ctx context.Context, req *request, trace rpc.Trace) (*pb.RequestApprovalResponse, error) {
+func (g *gateway) approve(ctx context.Context, req *request) (*pb.RequestApprovalResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.approvalTimeout)
 	defer cancel()
-	answer, forget := g.approvals.wait(trace.ID, req.User.ID)
+	own, _ := rpc.TraceFrom(ctx) // every request has its own
+	answer, forget := g.approvals.wait(own.ID, req.User.ID)
 	defer forget()
 	if _, err := g.sidecar.SendRequestApproval(ctx, &pb.RequestApproval{
 		Type:             req.Type,

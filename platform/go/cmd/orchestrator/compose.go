@@ -14,6 +14,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 const gatewayQueue = "api-gateway-in"
@@ -44,6 +45,7 @@ func (o *orchestrator) handlers() service.Handlers {
 // tokens only when the request was approved, so that "not allowed" and "allowed but not possible" can be told apart; and
 // the agents that would be needed and are away, without an address.
 func (o *orchestrator) compose(ctx context.Context, validation *pb.ValidationResponse) error {
+	ctx, span := trace.Start(ctx, trace.Internal, "compose")
 	answer := &pb.RequestApprovalResponse{
 		Type:            "requestApprovalResponse",
 		User:            validation.GetUser(),
@@ -67,6 +69,12 @@ func (o *orchestrator) compose(ctx context.Context, validation *pb.ValidationRes
 	}
 	slog.InfoContext(ctx, "request answered", "user", answer.GetUser().GetUserName(), "job", answer.JobId,
 		"agents", slices.Sorted(maps.Keys(answer.AuthorizedProviders)), "error", answer.Error)
+	span.Set(trace.Job(answer.JobId))
+	var problem error
+	if answer.Error != "" {
+		problem = errors.New(answer.Error)
+	}
+	span.End(problem)
 	if _, err := o.sidecar.SendRequestApprovalResponse(ctx, answer); err != nil {
 		return fmt.Errorf("answer the gateway: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 const (
@@ -32,6 +33,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
+	defer trace.Begin("orchestrator")()
 	store, err := etcd.Connect(ctx, etcd.Endpoints)
 	if err != nil {
 		return err

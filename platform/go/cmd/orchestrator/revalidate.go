@@ -14,7 +14,7 @@ import (
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
-	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 const policyEnforcerQueue = "policyEnforcer-in"
@@ -72,7 +72,9 @@ func (o *orchestrator) jobs(ctx context.Context) (map[string]job, error) {
 
 // agreementChanged revalidates the jobs for which the agreement's steward gives data. Those of users to whom it allows
 // nothing any more end; about the others the policy enforcer is asked, whose answer [orchestrator.policyUpdated] takes.
-func (o *orchestrator) agreementChanged(ctx context.Context, agreement etcd.Agreement) error {
+func (o *orchestrator) agreementChanged(ctx context.Context, agreement etcd.Agreement) (err error) {
+	ctx, span := trace.Start(ctx, trace.Internal, "agreement changed")
+	defer func() { span.End(err) }()
 	jobs, err := o.jobs(ctx)
 	if err != nil {
 		return err
@@ -92,7 +94,7 @@ func (o *orchestrator) agreementChanged(ctx context.Context, agreement etcd.Agre
 			}))
 			continue
 		}
-		_, err := o.sidecar.SendPolicyUpdate(rpc.WithTrace(ctx, rpc.NewTrace()), &pb.PolicyUpdate{
+		_, err := o.sidecar.SendPolicyUpdate(ctx, &pb.PolicyUpdate{
 			Type:          "policyUpdate",
 			User:          &pb.User{Id: relation.ID, UserName: j.user},
 			DataProviders: j.providers(),

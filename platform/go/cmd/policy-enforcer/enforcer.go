@@ -9,6 +9,7 @@ import (
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
 )
 
@@ -65,6 +66,7 @@ func (e *enforcer) update(ctx context.Context, update *pb.PolicyUpdate) error {
 		answer.RequestMetadata = &pb.RequestMetadata{}
 	}
 	answer.RequestMetadata.DestinationQueue = orchestratorQueue
+	answer.RequestMetadata.Traces = rpc.BinaryOf(ctx)
 	if _, err := e.sidecar.SendPolicyUpdate(ctx, answer); err != nil {
 		return fmt.Errorf("send policy update: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/service"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 const queue = "policyEnforcer-in"
@@ -28,6 +29,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
+	defer trace.Begin("policy-enforcer")()
 	store, err := etcd.Connect(ctx, etcd.Endpoints)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/etcd"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 // verdict is what one data provider's agreement says about one user.
@@ -92,12 +93,14 @@ func (e *enforcer) judgeAll(ctx context.Context, user *pb.User, providers []stri
 // validate holds a user's request against the agreements of all data providers. A provider without an agreement is
 // invalid like one that doesn't know the user. When an agreement can't be read, which is the error, nothing is approved:
 // without that provider the request would be another one, whose answer looks like the answer to this.
-func (e *enforcer) validate(ctx context.Context, patience time.Duration, user *pb.User, providers []string) (*pb.ValidationResponse, error) {
+func (e *enforcer) validate(ctx context.Context, patience time.Duration, user *pb.User, providers []string) (response *pb.ValidationResponse, err error) {
+	ctx, span := trace.Start(ctx, trace.Internal, "validate")
+	defer func() { span.End(err) }()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	providers = slices.Compact(slices.Sorted(slices.Values(providers)))
 	verdicts, err := e.judgeAll(ctx, user, providers)
-	response := &pb.ValidationResponse{
+	response = &pb.ValidationResponse{
 		Type:               "validationResponse",
 		User:               user,
 		ValidDataproviders: map[string]*pb.DataProvider{},

@@ -58,7 +58,11 @@ func handTo(stream grpc.ServerStreamingServer[pb.SideCarMessage], d *amqp.Delive
 		slog.ErrorContext(stream.Context(), "message rejected", "error", err)
 		return acknowledged(d.Reject(false)) // to the dead letters
 	}
-	if err := stream.Send(message); err != nil {
+	ctx, span := received(stream.Context(), message.GetTraces(), d)
+	passOn(ctx, message.GetTraces())
+	err = stream.Send(message)
+	span.End(err)
+	if err != nil {
 		return err
 	}
 	return acknowledged(d.Ack(false))

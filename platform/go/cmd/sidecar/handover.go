@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
 )
@@ -22,19 +23,19 @@ func (j *job) handOver(ctx context.Context, first *grpc.ClientConn, m *held, mes
 		j.putBack(ctx, m)
 		return
 	}
-	if t, ok := rpc.TraceOf(message.GetTraces()); ok {
-		ctx = rpc.WithTrace(ctx, t)
-	}
+	ctx, span := received(logging.WithCorrelation(ctx, m.correlation), message.GetTraces(), m.delivery)
+	message.Traces = rpc.TracesOf(ctx)
 	// A service that is gone is not waited for: when it comes back it asks for everything anew.
 	_, err := pb.NewMicroserviceClient(first).SendData(ctx, message, grpc.WaitForReady(false))
+	span.End(err)
 	switch code := status.Code(err); {
 	case code == codes.OK:
 	case code == codes.Unavailable, code == codes.Canceled, code == codes.DeadlineExceeded, j.podIsEnding():
 		// In a Pod that ends a chain may fail for that alone.
-		slog.WarnContext(ctx, "message not taken by the chain", "correlation", m.correlation, "error", err)
+		slog.WarnContext(ctx, "message not taken by the chain", "error", err)
 		j.putBack(ctx, m)
 	default:
-		slog.ErrorContext(ctx, "the chain failed", "correlation", m.correlation, "error", err)
+		slog.ErrorContext(ctx, "the chain failed", "error", err)
 		j.fail(ctx, message, status.Convert(err).Message())
 	}
 }

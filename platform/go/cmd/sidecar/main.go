@@ -20,6 +20,7 @@ import (
 
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 const (
@@ -45,6 +46,7 @@ func main() {
 
 // run serves until a chain says that it is done or ctx ends.
 func run(ctx context.Context, port int) error {
+	defer trace.Begin("sidecar")()
 	// All interfaces: probes come from outside the Pod's network namespace.
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", ":"+strconv.Itoa(port))
 	if err != nil {

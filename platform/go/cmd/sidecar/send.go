@@ -11,7 +11,9 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 const (
@@ -33,14 +35,15 @@ type sending struct {
 
 // send returns when the message is in its queue. A queue that doesn't exist may be about to, and a broker that is
 // away may come back, so both are tried again until the timeout.
-func (s *server) send(ctx context.Context, out sending) error {
-	trace, ok := rpc.TraceOf(out.traces)
-	if !ok {
-		if trace, ok = rpc.TraceFrom(ctx); !ok {
-			trace = rpc.NewTrace()
-		}
+func (s *server) send(ctx context.Context, out sending) (err error) {
+	if own, ok := rpc.TraceOf(out.traces); ok {
+		ctx = rpc.WithTrace(ctx, own)
 	}
-	message, err := encode(out.kind, out.correlation, trace, out.message)
+	ctx = logging.WithCorrelation(ctx, out.correlation)
+	ctx, span := trace.Start(ctx, trace.Producer, "send "+out.kind, trace.Queue(out.queue))
+	defer func() { span.End(err) }()
+	current, _ := rpc.TraceFrom(ctx)
+	message, err := encode(out.kind, out.correlation, current, out.message)
 	if err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -55,7 +58,7 @@ func (s *server) send(ctx context.Context, out sending) error {
 		}
 		if err == nil {
 			slog.DebugContext(ctx, "sent", "type", out.kind, "queue", out.queue, "bytes", len(message.Body),
-				"correlation", out.correlation, "took", time.Since(begun))
+				"took", time.Since(begun))
 			return nil
 		}
 		// What made the attempts before fail tells more than that time is up now.
@@ -63,7 +66,7 @@ func (s *server) send(ctx context.Context, out sending) error {
 			last = err
 		}
 		if errors.Is(err, errRefused) || errors.Is(err, errEnding) || sleep(ctx, pause) != nil {
-			slog.ErrorContext(ctx, "not sent", "type", out.kind, "queue", out.queue, "correlation", out.correlation, "error", last)
+			slog.ErrorContext(ctx, "not sent", "type", out.kind, "queue", out.queue, "error", last)
 			return notSent(out, last, time.Since(begun))
 		}
 	}

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -11,6 +12,7 @@ import (
 
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 // handOn gives the message to the next service, or news of why that was impossible to whoever can still be reached.
@@ -28,6 +30,8 @@ func (r *run) handOn(ctx context.Context, message *pb.MicroserviceCommunication)
 	if text == "" || message.GetData() != nil {
 		text = fmt.Sprintf("%s: hand the message to %s: %s", r.service.Name, who, status.Convert(err).Message())
 	}
+	_, span := trace.Start(ctx, trace.Client, "hand on")
+	span.End(errors.New(text))
 	failed := failure(message, text)
 	if alive(err) && !r.place.Last && r.send(ctx, r.next, failed) == nil {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 // SendData takes a message from the service before, or from the sidecar. It returns when the rest of the chain has
@@ -36,7 +37,7 @@ func (r *run) SendData(ctx context.Context, message *pb.MicroserviceCommunicatio
 	// Whoever called may give up; the requester hasn't.
 	ctx = context.WithoutCancel(ctx)
 	defer r.doneOnce.Do(func() { close(r.done) })
-	if err := r.handOn(ctx, r.handle(ctx, messages)); err != nil {
+	if err := r.handOn(ctx, r.work(ctx, message.GetRequestType(), messages)); err != nil {
 		slog.ErrorContext(ctx, "message lost", "error", err)
 		return nil, status.Error(codes.Internal, err.Error())
 	}
@@ -62,24 +63,35 @@ func sameRequest(a, b *pb.MicroserviceCommunication) bool {
 	return a.GetRequestMetadata().GetCorrelationId() == b.GetRequestMetadata().GetCorrelationId()
 }
 
-// handle is the message to hand on: the handler's, or a failure.
-func (r *run) handle(ctx context.Context, messages []*pb.MicroserviceCommunication) *pb.MicroserviceCommunication {
+// work is the message to hand on: the handler's, or a failure. Whoever gets it follows upon this service's span.
+func (r *run) work(ctx context.Context, name string, messages []*pb.MicroserviceCommunication) *pb.MicroserviceCommunication {
+	ctx, span := trace.Start(ctx, trace.Consumer, name)
+	for _, m := range messages[:len(messages)-1] { // the last is the one that ctx has the trace of
+		span.Link(m.GetTraces())
+	}
+	message, err := r.handle(ctx, messages)
+	if err != nil {
+		slog.ErrorContext(ctx, "request failed", "error", err)
+		message = failure(messages[0], r.service.Name+": "+err.Error())
+	}
+	span.End(err)
+	message.Traces = rpc.TracesOf(ctx)
+	return message
+}
+
+// handle is the message that the handler makes, or the failure of a service before.
+func (r *run) handle(ctx context.Context, messages []*pb.MicroserviceCommunication) (*pb.MicroserviceCommunication, error) {
 	for _, m := range messages {
 		if text := m.GetMetadata()[ErrorKey]; text != "" && m.GetData() == nil {
-			return failure(m, text)
+			return failure(m, text), nil
 		}
 	}
 	if n := r.place.Providers; r.place.First && n > len(messages) {
 		// Its answer would be that of the provider who came first, and look like the answer of all.
-		return failure(messages[0], fmt.Sprintf("%s: %d data providers send rows, and no service joins them: "+
-			"the chain of the third party has to begin with one that does (sql-aggregate, option aggregate)", r.service.Name, n))
+		return nil, fmt.Errorf("%d data providers send rows, and no service joins them: "+
+			"the chain of the third party has to begin with one that does (sql-aggregate, option aggregate)", n)
 	}
-	message, err := r.call(ctx, messages)
-	if err != nil {
-		slog.ErrorContext(ctx, "request failed", "error", err)
-		return failure(messages[0], r.service.Name+": "+err.Error())
-	}
-	return message
+	return r.call(ctx, messages)
 }
 
 // call calls the handler. A panic is the request's failure like any other: as the process's end it would be a

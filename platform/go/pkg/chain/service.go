@@ -9,9 +9,9 @@ import (
 	"syscall"
 	"time"
 
-	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
-
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/logging"
+	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 const (
@@ -22,8 +22,8 @@ const (
 )
 
 // Handler makes the message to hand on of those that arrived: one, or as many as [Service.Messages] says. It may
-// change and return one of them, and keeps original_request, request_metadata and traces as they are. What it
-// returns as an error is what the requester gets. ctx carries the trace and the correlation id.
+// change and return one of them, and keeps original_request and request_metadata as they are; traces are seen to. What
+// it returns as an error is what the requester gets. ctx carries the trace and the correlation id.
 type Handler func(ctx context.Context, messages []*pb.MicroserviceCommunication) (*pb.MicroserviceCommunication, error)
 
 // Service is one service of a chain.
@@ -58,6 +58,7 @@ func Main(name string, configure func(Place) Service) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	slog.SetDefault(logging.New(name))
+	defer trace.Begin(name)()
 	place, err := PlaceFromEnv(os.Getenv)
 	if err == nil {
 		s := configure(place)

@@ -36,11 +36,17 @@ func WithCorrelation(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, correlationKey{}, id)
 }
 
+// Correlation is the id that [WithCorrelation] gave ctx; empty without.
+func Correlation(ctx context.Context) string {
+	id, _ := ctx.Value(correlationKey{}).(string)
+	return id
+}
+
 // correlated adds the context's correlation id to each record.
 type correlated struct{ slog.Handler }
 
 func (h correlated) Handle(ctx context.Context, record slog.Record) error {
-	if id, _ := ctx.Value(correlationKey{}).(string); id != "" {
+	if id := Correlation(ctx); id != "" {
 		record = record.Clone()
 		record.AddAttrs(slog.String("correlation", id))
 	}

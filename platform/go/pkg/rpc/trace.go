@@ -106,3 +106,19 @@ func TraceFrom(ctx context.Context) (Trace, bool) {
 	t, ok := ctx.Value(traceKey{}).(Trace)
 	return t, ok
 }
+
+// TracesOf are the traces of a message that is sent under ctx, as messages of a chain carry them. Empty if ctx has no trace.
+func TracesOf(ctx context.Context) map[string][]byte {
+	if t, ok := TraceFrom(ctx); ok {
+		return t.Traces()
+	}
+	return nil
+}
+
+// BinaryOf is the same as the metadata of other requests carry it: in the one form alone.
+func BinaryOf(ctx context.Context) map[string][]byte {
+	if t, ok := TraceFrom(ctx); ok {
+		return map[string][]byte{BinaryTrace: t.Binary()}
+	}
+	return nil
+}

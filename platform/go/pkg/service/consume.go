@@ -11,6 +11,7 @@ import (
 
 	pb "github.com/dynsandbox/dynsandbox/platform/go/pkg/proto"
 	"github.com/dynsandbox/dynsandbox/platform/go/pkg/rpc"
+	"github.com/dynsandbox/dynsandbox/platform/go/pkg/trace"
 )
 
 // reconnectPause is how long a service waits before it asks its sidecar again, after the stream between them broke.
@@ -104,11 +105,13 @@ func (s *Service) handle(ctx context.Context, message *pb.SideCarMessage) {
 		slog.WarnContext(ctx, "message of a type that this service doesn't handle", "type", message.GetType())
 		return
 	}
-	trace, ok := rpc.TraceOf(message.GetTraces())
-	if !ok {
-		trace = rpc.NewTrace()
+	if sent, ok := rpc.TraceOf(message.GetTraces()); ok {
+		ctx = rpc.WithTrace(ctx, sent)
 	}
-	if err := handler(rpc.WithTrace(ctx, trace), message); err != nil {
+	ctx, span := trace.Start(ctx, trace.Consumer, message.GetType(), trace.Queue(s.Queue))
+	err := handler(ctx, message)
+	span.End(err)
+	if err != nil {
 		slog.ErrorContext(ctx, "message not handled", "type", message.GetType(), "error", err)
 	}
 }
