@@ -67,6 +67,7 @@ func (b *bringUp) plan(whole context.Context) *plan {
 			{Name: "read", Do: b.read},
 			{Name: "network", Needs: []string{"read"}, Do: b.ensureNetwork},
 			{Name: "config-store", Needs: []string{"network"}, Do: b.startStore},
+			{Name: "tracing", Needs: []string{"network"}, Do: b.openTracing},
 			{Name: "launch-files", Needs: []string{"config-store"}, Do: b.applyLaunchFiles},
 			{Name: "node-image", Needs: []string{"read"}, Do: b.resolveNodeImage},
 			{Name: "cluster", Needs: []string{"network", "node-image", "launch-files"}, Met: b.clusterRuns, Do: b.startCluster, Whole: true},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 	"github.com/dynsandbox/dynsandbox/sandbox/control"
+	"github.com/dynsandbox/dynsandbox/sandbox/tracing"
 )
 
 // Client talks to the session process of one sandbox.
@@ -246,6 +247,27 @@ func (c *Client) Replay(ctx context.Context, names []string) (*ReplayReport, err
 	}
 	report := new(ReplayReport)
 	return report, json.Unmarshal(r.Json, report)
+}
+
+// Trace returns what spans have arrived of the newest request, or of the newest that is of a job, a correlation id, a trace id
+// or the beginning of one. Without any it is [tracing.ErrNone].
+func (c *Client) Trace(ctx context.Context, of string) (*tracing.Trace, error) {
+	r, err := c.api.Trace(ctx, &control.TraceRequest{Of: of})
+	if err != nil {
+		return nil, told(err)
+	}
+	t := new(tracing.Trace)
+	return t, json.Unmarshal(r.Json, t)
+}
+
+// Traces lists the requests of which spans have arrived, the newest first, without the spans.
+func (c *Client) Traces(ctx context.Context) ([]*tracing.Trace, error) {
+	r, err := c.api.Traces(ctx, &control.TracesRequest{})
+	if err != nil {
+		return nil, told(err)
+	}
+	var list []*tracing.Trace
+	return list, json.Unmarshal(r.Json, &list)
 }
 
 // Fixtures compares a folder of launch files (the workspace's when dir is empty) with the config store, and with

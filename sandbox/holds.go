@@ -10,6 +10,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/fixtures"
 	"github.com/dynsandbox/dynsandbox/images"
+	"github.com/dynsandbox/dynsandbox/sandbox/tracing"
 	"github.com/dynsandbox/dynsandbox/scenarios"
 )
 
@@ -17,6 +18,7 @@ import (
 // through. It is guarded by the session's mutex.
 type holds struct {
 	store     *fixtures.Store
+	receivers map[netip.AddrPort]*tracing.Receiver
 	entry     *cluster.Entry
 	entryDone chan error
 	entryStop context.CancelFunc
@@ -60,6 +62,9 @@ func (h *holds) close() error {
 		h.unwatch()
 	}
 	err := h.closeEntry()
+	for _, r := range h.receivers {
+		r.Close()
+	}
 	if h.store != nil {
 		err = errors.Join(err, h.store.Close())
 	}
@@ -204,6 +209,7 @@ func (s *session) resume(ctx context.Context) error {
 	if _, err := s.openStore(ctx, network); err != nil {
 		return err
 	}
+	_, _ = s.receiveSpans(ctx, network) // the bring-up that follows tells what is wrong
 	c, err := s.cluster(network, "", "", "", 0)
 	if err != nil {
 		return err

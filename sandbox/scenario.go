@@ -40,6 +40,9 @@ func (r *ReplayReport) WriteText(w io.Writer) error {
 		for _, f := range res.Failures {
 			fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(f, "\n", "\n  "))
 		}
+		if res.Trace != "" {
+			fmt.Fprintf(w, "  what each service did: dynsandbox trace %.8s\n", res.Trace)
+		}
 	}
 	return nil
 }
@@ -65,9 +68,13 @@ func (s *session) runScenarios(ctx context.Context, chosen []*scenarios.Scenario
 	report := &ReplayReport{Passed: true}
 	for i, sc := range chosen {
 		progress.Report(ctx, progress.Update{What: sc.Name, Done: int64(i), Total: int64(len(chosen)), Unit: "scenarios"})
+		begun := time.Now()
 		result, err := scenarios.Run(ctx, platform, sc)
 		if err != nil {
 			return nil, err
+		}
+		if !result.Passed {
+			result.Trace = s.traceSince(ctx, begun)
 		}
 		report.Passed = report.Passed && result.Passed
 		report.Results = append(report.Results, result)

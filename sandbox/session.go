@@ -25,6 +25,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/engine"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 	"github.com/dynsandbox/dynsandbox/sandbox/control"
+	"github.com/dynsandbox/dynsandbox/sandbox/tracing"
 )
 
 // session is the background process of one sandbox: it owns the embedded config store and the HTTP entry,
@@ -46,6 +47,8 @@ type session struct {
 	nodesByName images.Nodes // those that were connected to
 
 	directories images.DirectoryReader // of what is mounted
+
+	spans *tracing.Store // of the platform's services
 
 	work    work
 	batches atomic.Int32 // of changed files, that nobody has looked at yet
@@ -110,7 +113,8 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s := &session{state: st, docker: docker, log: log, stop: stop, program: running, base: ctx, events: newFeed(nil)}
+	s := &session{state: st, docker: docker, log: log, stop: stop, program: running, base: ctx, events: newFeed(nil),
+		spans: tracing.NewStore(tracing.DefaultLimits)}
 	server := grpc.NewServer()
 	control.RegisterControlServer(server, s)
 	served := make(chan error, 1)
@@ -309,6 +313,26 @@ func (s *session) Replay(ctx context.Context, req *control.ReplayRequest) (*cont
 	}
 	b, err := json.Marshal(results)
 	return &control.ReplayReply{Json: b}, err
+}
+
+// Trace implements the control API.
+func (s *session) Trace(_ context.Context, req *control.TraceRequest) (*control.TraceReply, error) {
+	trace, err := s.spans.Find(req.Of)
+	if err != nil {
+		return nil, failed(s.scrub(err))
+	}
+	b, err := json.Marshal(trace)
+	return &control.TraceReply{Json: b}, err
+}
+
+// Traces implements the control API.
+func (s *session) Traces(context.Context, *control.TracesRequest) (*control.TracesReply, error) {
+	traces := s.spans.Traces()
+	for _, t := range traces {
+		t.Spans = nil
+	}
+	b, err := json.Marshal(traces)
+	return &control.TracesReply{Json: b}, err
 }
 
 // Fixtures implements the control API.

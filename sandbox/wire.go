@@ -12,6 +12,7 @@ import (
 
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
+	"github.com/dynsandbox/dynsandbox/sandbox/tracing"
 )
 
 // Errors cross the control socket with what their receiver decides by: which file is wrong where, that nothing runs, that
@@ -46,6 +47,8 @@ func failed(err error) error {
 		code = codes.AlreadyExists
 	case errors.Is(err, ErrUnknownName):
 		code = codes.NotFound
+	case errors.Is(err, tracing.ErrNone):
+		code = codes.DataLoss
 	}
 	return status.Error(code, err.Error())
 }
@@ -100,6 +103,8 @@ func told(err error) error {
 		return worded{s.Message(), ErrStale}
 	case codes.AlreadyExists:
 		return worded{s.Message(), cluster.ErrOtherOwner}
+	case codes.DataLoss:
+		return worded{s.Message(), tracing.ErrNone}
 	case codes.InvalidArgument:
 		for _, d := range s.Details() {
 			var invalid fault.Invalids

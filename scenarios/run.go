@@ -22,6 +22,7 @@ type Result struct {
 	Seconds  float64  `json:"seconds"`            // from sending the request to the whole answer
 	Answer   Answer   `json:"answer"`             // shortened where it is long: [Run] has compared the whole
 	Failures []string `json:"failures,omitempty"` // where in the scenario, what was expected, what came
+	Trace    string   `json:"trace,omitempty"`    // id of the request's trace, of a run that failed, where the platform's spans are seen
 }
 
 // Run sends the scenario's request and compares the answer. What the platform does wrong, not answering included,

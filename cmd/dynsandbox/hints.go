@@ -9,6 +9,7 @@ import (
 	"github.com/dynsandbox/dynsandbox/sandbox"
 	"github.com/dynsandbox/dynsandbox/sandbox/pyenv"
 	"github.com/dynsandbox/dynsandbox/sandbox/scaffold"
+	"github.com/dynsandbox/dynsandbox/sandbox/tracing"
 )
 
 // hints are what a person can do about an error, most likely first. They live here and not in the errors, so that
@@ -45,6 +46,8 @@ func hints(err error) []string {
 		return []string{"the same command without --dry-run takes it back first"}
 	case errors.Is(err, pyenv.ErrNoVenv):
 		return []string{"Debian and Ubuntu have that in a package of its own: apt-get install python3-venv", "or take another interpreter: --python INTERPRETER"}
+	case errors.Is(err, tracing.ErrNone):
+		return []string{"dynsandbox trace --list has those that there are; spans arrive a second after they ended"}
 	case errors.Is(err, sandbox.ErrStopped):
 		return []string{"dynsandbox up goes on from there"}
 	case errors.Is(err, cluster.ErrNoMounts):

@@ -72,7 +72,7 @@ The sandbox lives on after the command: a session process in the background owns
 	})
 	group(root)
 	root.PersistentFlags().StringVar(&g.name, "name", defaultName(), "the sandbox's name ($DYNSANDBOX_NAME)")
-	root.AddCommand(newUp(g), newDown(g), newStatus(g), newReload(g), newWait(g), newEvents(g), newReplay(g), newNew(g), newVenv(g), newDoctor(g), newFixtures(g), newNodeImage(g), newBundle(g),
+	root.AddCommand(newUp(g), newDown(g), newStatus(g), newReload(g), newWait(g), newEvents(g), newReplay(g), newTrace(g), newNew(g), newVenv(g), newDoctor(g), newFixtures(g), newNodeImage(g), newBundle(g),
 		newKubectl(g), newEnv(g), newSetup(g), newVersion(g), newSession(g))
 	return root
 }

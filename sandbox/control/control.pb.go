@@ -633,6 +633,174 @@ func (x *ReplayReply) GetJson() []byte {
 	return nil
 }
 
+type TraceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Of            string                 `protobuf:"bytes,1,opt,name=of,proto3" json:"of,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceRequest) Reset() {
+	*x = TraceRequest{}
+	mi := &file_control_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceRequest) ProtoMessage() {}
+
+func (x *TraceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceRequest.ProtoReflect.Descriptor instead.
+func (*TraceRequest) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TraceRequest) GetOf() string {
+	if x != nil {
+		return x.Of
+	}
+	return ""
+}
+
+type TraceReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Json          []byte                 `protobuf:"bytes,1,opt,name=json,proto3" json:"json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceReply) Reset() {
+	*x = TraceReply{}
+	mi := &file_control_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceReply) ProtoMessage() {}
+
+func (x *TraceReply) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceReply.ProtoReflect.Descriptor instead.
+func (*TraceReply) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TraceReply) GetJson() []byte {
+	if x != nil {
+		return x.Json
+	}
+	return nil
+}
+
+type TracesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TracesRequest) Reset() {
+	*x = TracesRequest{}
+	mi := &file_control_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TracesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TracesRequest) ProtoMessage() {}
+
+func (x *TracesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TracesRequest.ProtoReflect.Descriptor instead.
+func (*TracesRequest) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{12}
+}
+
+type TracesReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Json          []byte                 `protobuf:"bytes,1,opt,name=json,proto3" json:"json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TracesReply) Reset() {
+	*x = TracesReply{}
+	mi := &file_control_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TracesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TracesReply) ProtoMessage() {}
+
+func (x *TracesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TracesReply.ProtoReflect.Descriptor instead.
+func (*TracesReply) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TracesReply) GetJson() []byte {
+	if x != nil {
+		return x.Json
+	}
+	return nil
+}
+
 type FixturesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Dir           string                 `protobuf:"bytes,1,opt,name=dir,proto3" json:"dir,omitempty"`      // folder of launch files; empty: the workspace's
@@ -644,7 +812,7 @@ type FixturesRequest struct {
 
 func (x *FixturesRequest) Reset() {
 	*x = FixturesRequest{}
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +824,7 @@ func (x *FixturesRequest) String() string {
 func (*FixturesRequest) ProtoMessage() {}
 
 func (x *FixturesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +837,7 @@ func (x *FixturesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FixturesRequest.ProtoReflect.Descriptor instead.
 func (*FixturesRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{10}
+	return file_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FixturesRequest) GetDir() string {
@@ -702,7 +870,7 @@ type FixturesReply struct {
 
 func (x *FixturesReply) Reset() {
 	*x = FixturesReply{}
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +882,7 @@ func (x *FixturesReply) String() string {
 func (*FixturesReply) ProtoMessage() {}
 
 func (x *FixturesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +895,7 @@ func (x *FixturesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FixturesReply.ProtoReflect.Descriptor instead.
 func (*FixturesReply) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{11}
+	return file_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FixturesReply) GetJson() []byte {
@@ -745,7 +913,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_control_proto_msgTypes[12]
+	mi := &file_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +925,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[12]
+	mi := &file_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +938,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{12}
+	return file_control_proto_rawDescGZIP(), []int{16}
 }
 
 type StopReply struct {
@@ -781,7 +949,7 @@ type StopReply struct {
 
 func (x *StopReply) Reset() {
 	*x = StopReply{}
-	mi := &file_control_proto_msgTypes[13]
+	mi := &file_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +961,7 @@ func (x *StopReply) String() string {
 func (*StopReply) ProtoMessage() {}
 
 func (x *StopReply) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[13]
+	mi := &file_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +974,7 @@ func (x *StopReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopReply.ProtoReflect.Descriptor instead.
 func (*StopReply) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{13}
+	return file_control_proto_rawDescGZIP(), []int{17}
 }
 
 type EventsRequest struct {
@@ -817,7 +985,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_control_proto_msgTypes[14]
+	mi := &file_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +997,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[14]
+	mi := &file_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +1010,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{14}
+	return file_control_proto_rawDescGZIP(), []int{18}
 }
 
 type ReloadRequest struct {
@@ -854,7 +1022,7 @@ type ReloadRequest struct {
 
 func (x *ReloadRequest) Reset() {
 	*x = ReloadRequest{}
-	mi := &file_control_proto_msgTypes[15]
+	mi := &file_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +1034,7 @@ func (x *ReloadRequest) String() string {
 func (*ReloadRequest) ProtoMessage() {}
 
 func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[15]
+	mi := &file_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +1047,7 @@ func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
 func (*ReloadRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{15}
+	return file_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReloadRequest) GetServices() []string {
@@ -898,7 +1066,7 @@ type AwaitRequest struct {
 
 func (x *AwaitRequest) Reset() {
 	*x = AwaitRequest{}
-	mi := &file_control_proto_msgTypes[16]
+	mi := &file_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +1078,7 @@ func (x *AwaitRequest) String() string {
 func (*AwaitRequest) ProtoMessage() {}
 
 func (x *AwaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[16]
+	mi := &file_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1091,7 @@ func (x *AwaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitRequest.ProtoReflect.Descriptor instead.
 func (*AwaitRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{16}
+	return file_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AwaitRequest) GetService() string {
@@ -941,7 +1109,7 @@ type AwaitReply struct {
 
 func (x *AwaitReply) Reset() {
 	*x = AwaitReply{}
-	mi := &file_control_proto_msgTypes[17]
+	mi := &file_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1121,7 @@ func (x *AwaitReply) String() string {
 func (*AwaitReply) ProtoMessage() {}
 
 func (x *AwaitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[17]
+	mi := &file_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1134,7 @@ func (x *AwaitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitReply.ProtoReflect.Descriptor instead.
 func (*AwaitReply) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{17}
+	return file_control_proto_rawDescGZIP(), []int{21}
 }
 
 var File_control_proto protoreflect.FileDescriptor
@@ -1027,6 +1195,14 @@ const file_control_proto_rawDesc = "" +
 	"\rReplayRequest\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\"!\n" +
 	"\vReplayReply\x12\x12\n" +
+	"\x04json\x18\x01 \x01(\fR\x04json\"\x1e\n" +
+	"\fTraceRequest\x12\x0e\n" +
+	"\x02of\x18\x01 \x01(\tR\x02of\" \n" +
+	"\n" +
+	"TraceReply\x12\x12\n" +
+	"\x04json\x18\x01 \x01(\fR\x04json\"\x0f\n" +
+	"\rTracesRequest\"!\n" +
+	"\vTracesReply\x12\x12\n" +
 	"\x04json\x18\x01 \x01(\fR\x04json\"Q\n" +
 	"\x0fFixturesRequest\x12\x10\n" +
 	"\x03dir\x18\x01 \x01(\tR\x03dir\x12\x14\n" +
@@ -1042,13 +1218,15 @@ const file_control_proto_rawDesc = "" +
 	"\fAwaitRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\"\f\n" +
 	"\n" +
-	"AwaitReply2\xb7\x06\n" +
+	"AwaitReply2\xdc\a\n" +
 	"\aControl\x12O\n" +
 	"\x05Hello\x12#.dynsandbox.control.v1.HelloRequest\x1a!.dynsandbox.control.v1.HelloReply\x12F\n" +
 	"\x02Up\x12 .dynsandbox.control.v1.UpRequest\x1a\x1c.dynsandbox.control.v1.Event0\x01\x12R\n" +
 	"\x06Cancel\x12$.dynsandbox.control.v1.CancelRequest\x1a\".dynsandbox.control.v1.CancelReply\x12R\n" +
 	"\x06Status\x12$.dynsandbox.control.v1.StatusRequest\x1a\".dynsandbox.control.v1.StatusReply\x12R\n" +
-	"\x06Replay\x12$.dynsandbox.control.v1.ReplayRequest\x1a\".dynsandbox.control.v1.ReplayReply\x12X\n" +
+	"\x06Replay\x12$.dynsandbox.control.v1.ReplayRequest\x1a\".dynsandbox.control.v1.ReplayReply\x12O\n" +
+	"\x05Trace\x12#.dynsandbox.control.v1.TraceRequest\x1a!.dynsandbox.control.v1.TraceReply\x12R\n" +
+	"\x06Traces\x12$.dynsandbox.control.v1.TracesRequest\x1a\".dynsandbox.control.v1.TracesReply\x12X\n" +
 	"\bFixtures\x12&.dynsandbox.control.v1.FixturesRequest\x1a$.dynsandbox.control.v1.FixturesReply\x12L\n" +
 	"\x04Stop\x12\".dynsandbox.control.v1.StopRequest\x1a .dynsandbox.control.v1.StopReply\x12N\n" +
 	"\x06Events\x12$.dynsandbox.control.v1.EventsRequest\x1a\x1c.dynsandbox.control.v1.Event0\x01\x12N\n" +
@@ -1068,7 +1246,7 @@ func file_control_proto_rawDescGZIP() []byte {
 }
 
 var file_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_control_proto_goTypes = []any{
 	(Event_Kind)(0),         // 0: dynsandbox.control.v1.Event.Kind
 	(*UpRequest)(nil),       // 1: dynsandbox.control.v1.UpRequest
@@ -1081,41 +1259,49 @@ var file_control_proto_goTypes = []any{
 	(*StatusReply)(nil),     // 8: dynsandbox.control.v1.StatusReply
 	(*ReplayRequest)(nil),   // 9: dynsandbox.control.v1.ReplayRequest
 	(*ReplayReply)(nil),     // 10: dynsandbox.control.v1.ReplayReply
-	(*FixturesRequest)(nil), // 11: dynsandbox.control.v1.FixturesRequest
-	(*FixturesReply)(nil),   // 12: dynsandbox.control.v1.FixturesReply
-	(*StopRequest)(nil),     // 13: dynsandbox.control.v1.StopRequest
-	(*StopReply)(nil),       // 14: dynsandbox.control.v1.StopReply
-	(*EventsRequest)(nil),   // 15: dynsandbox.control.v1.EventsRequest
-	(*ReloadRequest)(nil),   // 16: dynsandbox.control.v1.ReloadRequest
-	(*AwaitRequest)(nil),    // 17: dynsandbox.control.v1.AwaitRequest
-	(*AwaitReply)(nil),      // 18: dynsandbox.control.v1.AwaitReply
-	nil,                     // 19: dynsandbox.control.v1.UpRequest.EnvironmentEntry
+	(*TraceRequest)(nil),    // 11: dynsandbox.control.v1.TraceRequest
+	(*TraceReply)(nil),      // 12: dynsandbox.control.v1.TraceReply
+	(*TracesRequest)(nil),   // 13: dynsandbox.control.v1.TracesRequest
+	(*TracesReply)(nil),     // 14: dynsandbox.control.v1.TracesReply
+	(*FixturesRequest)(nil), // 15: dynsandbox.control.v1.FixturesRequest
+	(*FixturesReply)(nil),   // 16: dynsandbox.control.v1.FixturesReply
+	(*StopRequest)(nil),     // 17: dynsandbox.control.v1.StopRequest
+	(*StopReply)(nil),       // 18: dynsandbox.control.v1.StopReply
+	(*EventsRequest)(nil),   // 19: dynsandbox.control.v1.EventsRequest
+	(*ReloadRequest)(nil),   // 20: dynsandbox.control.v1.ReloadRequest
+	(*AwaitRequest)(nil),    // 21: dynsandbox.control.v1.AwaitRequest
+	(*AwaitReply)(nil),      // 22: dynsandbox.control.v1.AwaitReply
+	nil,                     // 23: dynsandbox.control.v1.UpRequest.EnvironmentEntry
 }
 var file_control_proto_depIdxs = []int32{
-	19, // 0: dynsandbox.control.v1.UpRequest.environment:type_name -> dynsandbox.control.v1.UpRequest.EnvironmentEntry
+	23, // 0: dynsandbox.control.v1.UpRequest.environment:type_name -> dynsandbox.control.v1.UpRequest.EnvironmentEntry
 	0,  // 1: dynsandbox.control.v1.Event.kind:type_name -> dynsandbox.control.v1.Event.Kind
 	5,  // 2: dynsandbox.control.v1.Control.Hello:input_type -> dynsandbox.control.v1.HelloRequest
 	1,  // 3: dynsandbox.control.v1.Control.Up:input_type -> dynsandbox.control.v1.UpRequest
 	3,  // 4: dynsandbox.control.v1.Control.Cancel:input_type -> dynsandbox.control.v1.CancelRequest
 	7,  // 5: dynsandbox.control.v1.Control.Status:input_type -> dynsandbox.control.v1.StatusRequest
 	9,  // 6: dynsandbox.control.v1.Control.Replay:input_type -> dynsandbox.control.v1.ReplayRequest
-	11, // 7: dynsandbox.control.v1.Control.Fixtures:input_type -> dynsandbox.control.v1.FixturesRequest
-	13, // 8: dynsandbox.control.v1.Control.Stop:input_type -> dynsandbox.control.v1.StopRequest
-	15, // 9: dynsandbox.control.v1.Control.Events:input_type -> dynsandbox.control.v1.EventsRequest
-	16, // 10: dynsandbox.control.v1.Control.Reload:input_type -> dynsandbox.control.v1.ReloadRequest
-	17, // 11: dynsandbox.control.v1.Control.Await:input_type -> dynsandbox.control.v1.AwaitRequest
-	6,  // 12: dynsandbox.control.v1.Control.Hello:output_type -> dynsandbox.control.v1.HelloReply
-	2,  // 13: dynsandbox.control.v1.Control.Up:output_type -> dynsandbox.control.v1.Event
-	4,  // 14: dynsandbox.control.v1.Control.Cancel:output_type -> dynsandbox.control.v1.CancelReply
-	8,  // 15: dynsandbox.control.v1.Control.Status:output_type -> dynsandbox.control.v1.StatusReply
-	10, // 16: dynsandbox.control.v1.Control.Replay:output_type -> dynsandbox.control.v1.ReplayReply
-	12, // 17: dynsandbox.control.v1.Control.Fixtures:output_type -> dynsandbox.control.v1.FixturesReply
-	14, // 18: dynsandbox.control.v1.Control.Stop:output_type -> dynsandbox.control.v1.StopReply
-	2,  // 19: dynsandbox.control.v1.Control.Events:output_type -> dynsandbox.control.v1.Event
-	2,  // 20: dynsandbox.control.v1.Control.Reload:output_type -> dynsandbox.control.v1.Event
-	18, // 21: dynsandbox.control.v1.Control.Await:output_type -> dynsandbox.control.v1.AwaitReply
-	12, // [12:22] is the sub-list for method output_type
-	2,  // [2:12] is the sub-list for method input_type
+	11, // 7: dynsandbox.control.v1.Control.Trace:input_type -> dynsandbox.control.v1.TraceRequest
+	13, // 8: dynsandbox.control.v1.Control.Traces:input_type -> dynsandbox.control.v1.TracesRequest
+	15, // 9: dynsandbox.control.v1.Control.Fixtures:input_type -> dynsandbox.control.v1.FixturesRequest
+	17, // 10: dynsandbox.control.v1.Control.Stop:input_type -> dynsandbox.control.v1.StopRequest
+	19, // 11: dynsandbox.control.v1.Control.Events:input_type -> dynsandbox.control.v1.EventsRequest
+	20, // 12: dynsandbox.control.v1.Control.Reload:input_type -> dynsandbox.control.v1.ReloadRequest
+	21, // 13: dynsandbox.control.v1.Control.Await:input_type -> dynsandbox.control.v1.AwaitRequest
+	6,  // 14: dynsandbox.control.v1.Control.Hello:output_type -> dynsandbox.control.v1.HelloReply
+	2,  // 15: dynsandbox.control.v1.Control.Up:output_type -> dynsandbox.control.v1.Event
+	4,  // 16: dynsandbox.control.v1.Control.Cancel:output_type -> dynsandbox.control.v1.CancelReply
+	8,  // 17: dynsandbox.control.v1.Control.Status:output_type -> dynsandbox.control.v1.StatusReply
+	10, // 18: dynsandbox.control.v1.Control.Replay:output_type -> dynsandbox.control.v1.ReplayReply
+	12, // 19: dynsandbox.control.v1.Control.Trace:output_type -> dynsandbox.control.v1.TraceReply
+	14, // 20: dynsandbox.control.v1.Control.Traces:output_type -> dynsandbox.control.v1.TracesReply
+	16, // 21: dynsandbox.control.v1.Control.Fixtures:output_type -> dynsandbox.control.v1.FixturesReply
+	18, // 22: dynsandbox.control.v1.Control.Stop:output_type -> dynsandbox.control.v1.StopReply
+	2,  // 23: dynsandbox.control.v1.Control.Events:output_type -> dynsandbox.control.v1.Event
+	2,  // 24: dynsandbox.control.v1.Control.Reload:output_type -> dynsandbox.control.v1.Event
+	22, // 25: dynsandbox.control.v1.Control.Await:output_type -> dynsandbox.control.v1.AwaitReply
+	14, // [14:26] is the sub-list for method output_type
+	2,  // [2:14] is the sub-list for method input_type
 	2,  // [2:2] is the sub-list for extension type_name
 	2,  // [2:2] is the sub-list for extension extendee
 	0,  // [0:2] is the sub-list for field type_name
@@ -1132,7 +1318,7 @@ func file_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

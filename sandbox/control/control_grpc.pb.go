@@ -27,6 +27,8 @@ const (
 	Control_Cancel_FullMethodName   = "/dynsandbox.control.v1.Control/Cancel"
 	Control_Status_FullMethodName   = "/dynsandbox.control.v1.Control/Status"
 	Control_Replay_FullMethodName   = "/dynsandbox.control.v1.Control/Replay"
+	Control_Trace_FullMethodName    = "/dynsandbox.control.v1.Control/Trace"
+	Control_Traces_FullMethodName   = "/dynsandbox.control.v1.Control/Traces"
 	Control_Fixtures_FullMethodName = "/dynsandbox.control.v1.Control/Fixtures"
 	Control_Stop_FullMethodName     = "/dynsandbox.control.v1.Control/Stop"
 	Control_Events_FullMethodName   = "/dynsandbox.control.v1.Control/Events"
@@ -49,6 +51,10 @@ type ControlClient interface {
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error)
 	// Replay runs scenarios against the platform.
 	Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayReply, error)
+	// Trace tells what spans of one request have arrived.
+	Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (*TraceReply, error)
+	// Traces lists the requests of which spans have arrived.
+	Traces(ctx context.Context, in *TracesRequest, opts ...grpc.CallOption) (*TracesReply, error)
 	// Fixtures compares the workspace's launch files (or others) with the config store, and applies them.
 	Fixtures(ctx context.Context, in *FixturesRequest, opts ...grpc.CallOption) (*FixturesReply, error)
 	// Stop ends the session process; the cluster and the broker stay as they are.
@@ -124,6 +130,26 @@ func (c *controlClient) Replay(ctx context.Context, in *ReplayRequest, opts ...g
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReplayReply)
 	err := c.cc.Invoke(ctx, Control_Replay_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (*TraceReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TraceReply)
+	err := c.cc.Invoke(ctx, Control_Trace_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) Traces(ctx context.Context, in *TracesRequest, opts ...grpc.CallOption) (*TracesReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TracesReply)
+	err := c.cc.Invoke(ctx, Control_Traces_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +239,10 @@ type ControlServer interface {
 	Status(context.Context, *StatusRequest) (*StatusReply, error)
 	// Replay runs scenarios against the platform.
 	Replay(context.Context, *ReplayRequest) (*ReplayReply, error)
+	// Trace tells what spans of one request have arrived.
+	Trace(context.Context, *TraceRequest) (*TraceReply, error)
+	// Traces lists the requests of which spans have arrived.
+	Traces(context.Context, *TracesRequest) (*TracesReply, error)
 	// Fixtures compares the workspace's launch files (or others) with the config store, and applies them.
 	Fixtures(context.Context, *FixturesRequest) (*FixturesReply, error)
 	// Stop ends the session process; the cluster and the broker stay as they are.
@@ -249,6 +279,12 @@ func (UnimplementedControlServer) Status(context.Context, *StatusRequest) (*Stat
 }
 func (UnimplementedControlServer) Replay(context.Context, *ReplayRequest) (*ReplayReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Replay not implemented")
+}
+func (UnimplementedControlServer) Trace(context.Context, *TraceRequest) (*TraceReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Trace not implemented")
+}
+func (UnimplementedControlServer) Traces(context.Context, *TracesRequest) (*TracesReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Traces not implemented")
 }
 func (UnimplementedControlServer) Fixtures(context.Context, *FixturesRequest) (*FixturesReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Fixtures not implemented")
@@ -369,6 +405,42 @@ func _Control_Replay_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Control_Trace_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TraceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Trace(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Trace_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Trace(ctx, req.(*TraceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_Traces_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TracesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Traces(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Traces_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Traces(ctx, req.(*TracesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Control_Fixtures_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(FixturesRequest)
 	if err := dec(in); err != nil {
@@ -467,6 +539,14 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Replay",
 			Handler:    _Control_Replay_Handler,
+		},
+		{
+			MethodName: "Trace",
+			Handler:    _Control_Trace_Handler,
+		},
+		{
+			MethodName: "Traces",
+			Handler:    _Control_Traces_Handler,
 		},
 		{
 			MethodName: "Fixtures",

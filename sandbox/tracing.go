@@ -1,0 +1,62 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/sandbox/tracing"
+)
+
+// openTracing is the phase "tracing". It never fails: a platform runs as well when nobody sees its spans.
+func (b *bringUp) openTracing(ctx context.Context) (string, error) {
+	open, err := b.session.receiveSpans(ctx, b.network)
+	if err != nil {
+		b.feed.note(fmt.Sprintf("some spans are not seen: %v", err))
+	}
+	if len(open) == 0 {
+		return "no spans are received", nil
+	}
+	return "at " + strings.Join(open, ", ") + " for Pods", nil
+}
+
+// receiveSpans opens what isn't open yet of the receivers of spans, at the gateway of the sandbox's network: Pods reach it as
+// the collector that DYNAMOS has compiled in. It returns the addresses that are open; the error is about the others.
+func (s *session) receiveSpans(ctx context.Context, net cluster.Network) (open []string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.holds.receivers == nil {
+		s.holds.receivers = map[netip.AddrPort]*tracing.Receiver{}
+	}
+	for _, port := range []uint16{tracing.OTLPPort, tracing.OpenCensusPort} {
+		at := netip.AddrPortFrom(net.Gateway, port)
+		if s.holds.receivers[at] == nil {
+			r, listenErr := tracing.Listen(ctx, at, s.spans)
+			if listenErr != nil {
+				err = errors.Join(err, listenErr)
+				continue
+			}
+			s.holds.receivers[at] = r
+		}
+		open = append(open, at.String())
+	}
+	return open, err
+}
+
+// lastSpans is how long the spans of a request that was answered may be on their way.
+const lastSpans = 3 * time.Second
+
+// traceSince is the id of the trace of a request that began at a time; empty if nobody sends spans.
+func (s *session) traceSince(ctx context.Context, begun time.Time) string {
+	ctx, cancel := context.WithTimeout(ctx, lastSpans)
+	defer cancel()
+	trace := s.spans.Since(ctx, begun)
+	if trace == nil {
+		return ""
+	}
+	return trace.ID
+}

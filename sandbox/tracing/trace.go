@@ -1,0 +1,140 @@
+package tracing
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Trace is what is known of one request.
+type Trace struct {
+	ID      string    `json:"trace"`
+	Name    string    `json:"name"` // of its first span, with its service
+	Jobs    []string  `json:"jobs,omitempty"`
+	Start   time.Time `json:"start"`
+	Seconds float64   `json:"seconds"`
+	Errors  int       `json:"errors"`            // spans that failed
+	Dropped int       `json:"dropped,omitempty"` // spans that were too many
+	Count   int       `json:"spanCount"`
+	// Spans are in the order of the tree: each before those that follow it, and these by their start. Missing in a list of
+	// traces.
+	Spans []*Span `json:"spans,omitempty"`
+}
+
+// trace makes the tree.
+func (t *stored) trace(id string) *Trace {
+	trace := &Trace{ID: id, Start: t.start, Dropped: t.dropped, Count: len(t.spans)}
+	children := map[string][]*Span{}
+	var roots []*Span
+	var end time.Time
+	jobs := map[string]bool{}
+	for _, span := range t.spans {
+		if _, ok := t.spans[span.Parent]; ok && span.Parent != span.ID {
+			children[span.Parent] = append(children[span.Parent], span)
+		} else {
+			roots = append(roots, span)
+		}
+		if e := span.end(); e.After(end) {
+			end = e
+		}
+		if span.Failed {
+			trace.Errors++
+		}
+		if span.Job != "" {
+			jobs[span.Job] = true
+		}
+	}
+	trace.Jobs = slices.Sorted(maps.Keys(jobs))
+	trace.Seconds = end.Sub(t.start).Seconds()
+	byStart := func(a, b *Span) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID)) }
+	var walk func(spans []*Span, depth int)
+	walk = func(spans []*Span, depth int) {
+		slices.SortFunc(spans, byStart)
+		for _, span := range spans {
+			span := *span // the same span may be in the tree of another call
+			span.Depth = depth
+			trace.Spans = append(trace.Spans, &span)
+			walk(children[span.ID], depth+1)
+		}
+	}
+	// The one without a parent goes first: clocks of one machine may differ in the last digits, and what is an orphan may be
+	// so only until its parent has arrived.
+	slices.SortFunc(roots, byStart)
+	whole, orphans := split(roots, func(s *Span) bool { return s.Parent == "" })
+	walk(whole, 0)
+	walk(orphans, 0)
+	if len(trace.Spans) > 0 {
+		trace.Name = trace.Spans[0].who() + " " + trace.Spans[0].Name
+	}
+	return trace
+}
+
+func split[T any](all []T, of func(T) bool) (these, others []T) {
+	for _, one := range all {
+		if of(one) {
+			these = append(these, one)
+		} else {
+			others = append(others, one)
+		}
+	}
+	return these, others
+}
+
+// who names the service of a span, with its group.
+func (s *Span) who() string {
+	if s.Group == "" || s.Group == s.Service {
+		return s.Service
+	}
+	return s.Group + "/" + s.Service
+}
+
+// whole says whether the first span has arrived, which ends last.
+func (t *Trace) whole() bool { return len(t.Spans) > 0 && t.Spans[0].Parent == "" }
+
+// ErrNone is returned where no trace is what was asked for.
+var ErrNone = errors.New("no trace")
+
+var hexadecimal = regexp.MustCompile(`^[0-9a-f]{6,32}$`)
+
+// Find returns the newest request, or with of the newest that it stands for: a job, a correlation id, a trace's id or its
+// beginning.
+func (st *Store) Find(of string) (*Trace, error) {
+	all := st.Traces()
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%w has arrived yet", ErrNone)
+	}
+	if of == "" {
+		return all[0], nil
+	}
+	id := strings.ToLower(of)
+	for _, t := range all {
+		if slices.Contains(t.Jobs, of) || hexadecimal.MatchString(id) && strings.HasPrefix(t.ID, id) ||
+			slices.ContainsFunc(t.Spans, func(s *Span) bool { return s.Request == of }) {
+			return t, nil
+		}
+	}
+	return nil, fmt.Errorf("%w of a job, data request or trace %q: the newest %d are kept", ErrNone, of, len(all))
+}
+
+// Since waits for the first span of a request that began at a time or later, and returns its trace; nil when ctx ends before.
+func (st *Store) Since(ctx context.Context, begun time.Time) *Trace {
+	for {
+		arrived := st.arrival()
+		for _, t := range st.Traces() {
+			if !t.Start.Before(begun) && t.whole() {
+				return t
+			}
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
