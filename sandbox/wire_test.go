@@ -13,11 +13,12 @@ import (
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
 	"github.com/dynsandbox/dynsandbox/internal/fault"
+	"github.com/dynsandbox/dynsandbox/sandbox/tracing"
 )
 
 func TestErrorsCrossTheSocket(t *testing.T) {
 	t.Parallel()
-	for _, sentinel := range []error{ErrStopped, ErrNotReady, ErrNotBroughtIn, ErrStale, ErrUnknownName, cluster.ErrOtherOwner, context.Canceled} {
+	for _, sentinel := range []error{ErrStopped, ErrNotReady, ErrNotBroughtIn, ErrStale, ErrUnknownName, cluster.ErrOtherOwner, tracing.ErrNone, context.Canceled} {
 		if got := told(failed(fmt.Errorf("read: %w", sentinel))); !errors.Is(got, sentinel) && sentinel != ErrStopped {
 			t.Errorf("%v arrives as %v", sentinel, got)
 		}

@@ -48,7 +48,7 @@ func TestListeners(t *testing.T) {
 			t.Errorf("%s listens on %s: neither loopback nor the sandbox's network (%s)", m[1], at, gateway)
 		}
 	}
-	if found["dynsandbox"] < 3 { // config store twice, HTTP entry
+	if found["dynsandbox"] < 5 { // config store and receivers of spans twice, HTTP entry
 		t.Errorf("listeners of the session process: %d", found["dynsandbox"])
 	}
 }

@@ -91,8 +91,8 @@ func TestTraceOfARequest(t *testing.T) {
 		"api-gateway/api-gateway requestApprovalResponse",
 		"orchestrator/policy-enforcer validate",
 		"orchestrator/orchestrator compose",
-		"surf/sql-aggregate sqlDataRequest",
-		"surf/sql-algorithm sqlDataRequest",
+		"surf/sql-aggregate handle sqlDataRequest",
+		"surf/sql-algorithm handle sqlDataRequest",
 	}
 	for _, party := range []string{"uva", "vu", "surf"} {
 		want = append(want, party+"/agent compositionRequest", party+"/agent run chain", party+"/agent microserviceCommunication")
@@ -130,7 +130,7 @@ func TestTraceOfARequest(t *testing.T) {
 	checkPath(t, got, provider("vu"))
 
 	// The third party's chain follows the provider whose rows came last, and is linked to the other.
-	aggregate := got.find("surf/sql-aggregate sqlDataRequest")[0]
+	aggregate := got.find("surf/sql-aggregate handle sqlDataRequest")[0]
 	if len(aggregate.Links) != 1 || aggregate.Links[0].ID == aggregate.Parent {
 		t.Errorf("sql-aggregate has links %v, want one to the other provider's message", aggregate.Links)
 	}
@@ -140,7 +140,7 @@ func TestTraceOfARequest(t *testing.T) {
 	}
 	checkPath(t, got, append([]string{
 		"surf/agent microserviceCommunication", "surf/sidecar receive microserviceCommunication", "surf/sidecar send microserviceCommunication",
-		"surf/sql-algorithm sqlDataRequest", "surf/sql-aggregate sqlDataRequest",
+		"surf/sql-algorithm handle sqlDataRequest", "surf/sql-aggregate handle sqlDataRequest",
 		"surf/sidecar receive microserviceCommunication", "surf/sidecar send microserviceCommunication", "surf/agent microserviceCommunication",
 		"surf/sidecar receive microserviceCommunication", last + "/sidecar send microserviceCommunication", last + "/agent microserviceCommunication",
 		last + "/sidecar receive microserviceCommunication", last + "/sidecar send microserviceCommunication",
@@ -154,8 +154,8 @@ func TestTraceOfARequest(t *testing.T) {
 	}
 }
 
-// sqlQuerySpan is what the Python service calls its span.
-const sqlQuerySpan = "sql-query sql-query"
+// sqlQuerySpan is that of the Python service.
+const sqlQuerySpan = "sql-query handle sqlDataRequest"
 
 // checkPath checks that a span has exactly the ancestors that follow it in the path.
 func checkPath(t *testing.T, in traced, want []string) {
@@ -185,10 +185,10 @@ func approvedJob(t *testing.T, status int, query string, providers []string, opt
 // The service that failed has the error, with its words, and so has everyone who was told.
 func TestTraceOfAFailure(t *testing.T) {
 	job := approvedJob(t, http.StatusBadGateway, "SELECT * FROM Nowhere", []string{"UVA"}, map[string]bool{"aggregate": false})
-	got := traceOf(t, job, "uva/"+sqlQuerySpan, "uva/sql-algorithm sqlDataRequest", "uva/agent run chain")
+	got := traceOf(t, job, "uva/"+sqlQuerySpan, "uva/sql-algorithm handle sqlDataRequest", "uva/agent run chain")
 	for name, fails := range map[string]bool{
 		"uva/" + sqlQuerySpan:                                  true,
-		"uva/sql-algorithm sqlDataRequest":                     false, // it hands the failure on
+		"uva/sql-algorithm handle sqlDataRequest":              false, // it hands the failure on
 		"uva/agent run chain":                                  true,
 		"uva/agent POST /agent/v1/sqlDataRequest/uva":          true,
 		"api-gateway/api-gateway call agent":                   true,

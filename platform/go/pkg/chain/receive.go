@@ -64,8 +64,8 @@ func sameRequest(a, b *pb.MicroserviceCommunication) bool {
 }
 
 // work is the message to hand on: the handler's, or a failure. Whoever gets it follows upon this service's span.
-func (r *run) work(ctx context.Context, name string, messages []*pb.MicroserviceCommunication) *pb.MicroserviceCommunication {
-	ctx, span := trace.Start(ctx, trace.Consumer, name)
+func (r *run) work(ctx context.Context, requestType string, messages []*pb.MicroserviceCommunication) *pb.MicroserviceCommunication {
+	ctx, span := trace.Start(ctx, trace.Server, "handle "+requestType)
 	for _, m := range messages[:len(messages)-1] { // the last is the one that ctx has the trace of
 		span.Link(m.GetTraces())
 	}

@@ -23,7 +23,7 @@ func TestEachServiceIsASpan(t *testing.T) {
 	}
 	answer, _ := rpc.TraceOf((<-r.answers).GetTraces())
 	r.finish(t)
-	of := spans.Ended(t, "sqlDataRequest", 2)
+	of := spans.Ended(t, "handle sqlDataRequest", 2)
 	a, b := of[0], of[1]
 	if a.SpanContext().TraceID() != sent.ID || a.Parent().SpanID() != sent.Span {
 		t.Errorf("first service: trace %s under %s, want those of the message", a.SpanContext().TraceID(), a.Parent().SpanID())
@@ -47,7 +47,7 @@ func TestFailedServicesSpanHasTheError(t *testing.T) {
 	}
 	<-r.answers
 	r.finish(t)
-	of := spans.Ended(t, "sqlDataRequest", 2)
+	of := spans.Ended(t, "handle sqlDataRequest", 2)
 	if s := of[0].Status(); s.Code != codes.Error || s.Description != "no such table: Persons" {
 		t.Errorf("the failed service's status is %v", s)
 	}
@@ -69,7 +69,7 @@ func TestOtherMessagesAreLinked(t *testing.T) {
 	}
 	<-r.answers
 	r.finish(t)
-	span := spans.Ended(t, "sqlDataRequest", 1)[0]
+	span := spans.Ended(t, "handle sqlDataRequest", 1)[0]
 	parent, _ := rpc.TraceOf(last.GetTraces())
 	linked, _ := rpc.TraceOf(first.GetTraces())
 	if span.Parent().SpanID() != parent.Span || len(span.Links()) != 1 || span.Links()[0].SpanContext.SpanID() != linked.Span {
