@@ -22,8 +22,8 @@ const (
 	SidecarPort = 50051
 	// HTTPAddress is where each main container listens.
 	HTTPAddress = ":8080"
-	// drainTimeout is what is under way gets when the service is told to end. With handlerTimeout and stopTimeout it is
-	// less than the grace period of the Pods, which is 5 s.
+	// drainTimeout is what is under way gets when the service is told to end. With handlerTimeout and stopTimeout, and what
+	// package trace takes for the last spans, it is less than the grace period of the Pods, which is 5 s.
 	drainTimeout = 3 * time.Second
 	// maxHealthWait bounds how long a question for health may wait for its answer.
 	maxHealthWait = 10 * time.Second

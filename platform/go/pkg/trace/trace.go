@@ -31,8 +31,9 @@ const (
 	// processor time comes after them.
 	batchTimeout = time.Second
 	// flushTimeout is what the last spans get at the end of a process. The answer has gone by then, but a Pod ends later
-	// for it, if whoever listens doesn't answer. If nobody listens it isn't needed.
-	flushTimeout = 500 * time.Millisecond
+	// for it, if whoever listens doesn't answer. If nobody listens it isn't needed. It is the rest of a Pod's grace period
+	// after all that package service waits for.
+	flushTimeout = 400 * time.Millisecond
 	// exportTimeout is what one batch gets: while it is under way the next ones wait.
 	exportTimeout = 5 * time.Second
 	// reconnectDelay is the longest pause before a receiver that was away is tried again.
