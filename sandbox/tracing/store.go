@@ -101,11 +101,18 @@ func (st *Store) forgetOldest() {
 
 // Traces are all that there are, the newest request first.
 func (st *Store) Traces() []*Trace {
+	return st.those(func(string, *stored) bool { return true })
+}
+
+// those are the traces of which wanted is true, the newest request first.
+func (st *Store) those(wanted func(id string, t *stored) bool) []*Trace {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	all := []*Trace{}
 	for id, t := range st.traces {
-		all = append(all, t.trace(id))
+		if wanted(id, t) {
+			all = append(all, t.trace(id))
+		}
 	}
 	slices.SortFunc(all, func(a, b *Trace) int { return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.ID, b.ID)) })
 	return all

@@ -94,7 +94,7 @@ func (s *Span) who() string {
 	return s.Group + "/" + s.Service
 }
 
-// whole says whether the first span has arrived, which ends last.
+// whole says whether the request's first span has arrived, which ends last.
 func (t *Trace) whole() bool { return len(t.Spans) > 0 && t.Spans[0].Parent == "" }
 
 // ErrNone is returned where no trace is what was asked for.
@@ -105,29 +105,34 @@ var hexadecimal = regexp.MustCompile(`^[0-9a-f]{6,32}$`)
 // Find returns the newest request, or with of the newest that it stands for: a job, a correlation id, a trace's id or its
 // beginning.
 func (st *Store) Find(of string) (*Trace, error) {
-	all := st.Traces()
-	if len(all) == 0 {
+	prefix := strings.ToLower(of)
+	named := hexadecimal.MatchString(prefix)
+	found := st.those(func(id string, t *stored) bool {
+		if of == "" || named && strings.HasPrefix(id, prefix) {
+			return true
+		}
+		for _, s := range t.spans {
+			if s.Job == of || s.Request == of {
+				return true
+			}
+		}
+		return false
+	})
+	switch {
+	case len(found) > 0:
+		return found[0], nil
+	case of == "":
 		return nil, fmt.Errorf("%w has arrived yet", ErrNone)
 	}
-	if of == "" {
-		return all[0], nil
-	}
-	id := strings.ToLower(of)
-	for _, t := range all {
-		if slices.Contains(t.Jobs, of) || hexadecimal.MatchString(id) && strings.HasPrefix(t.ID, id) ||
-			slices.ContainsFunc(t.Spans, func(s *Span) bool { return s.Request == of }) {
-			return t, nil
-		}
-	}
-	return nil, fmt.Errorf("%w of a job, data request or trace %q: the newest %d are kept", ErrNone, of, len(all))
+	return nil, fmt.Errorf("%w of a job, data request or trace %q", ErrNone, of)
 }
 
 // Since waits for the first span of a request that began at a time or later, and returns its trace; nil when ctx ends before.
 func (st *Store) Since(ctx context.Context, begun time.Time) *Trace {
 	for {
 		arrived := st.arrival()
-		for _, t := range st.Traces() {
-			if !t.Start.Before(begun) && t.whole() {
+		for _, t := range st.those(func(_ string, t *stored) bool { return !t.start.Before(begun) }) {
+			if t.whole() {
 				return t
 			}
 		}
