@@ -68,7 +68,7 @@ func TestEnsureRunning(t *testing.T) {
 		Images: map[string]bool{"rabbitmq": true}, Containers: []container.InspectResponse{c},
 		Networks: []network.Inspect{{Name: "dynsandbox-a", ID: "n"}},
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err = Ensure(ctx, e.Start(t), testConfig)
 	var timeout *fault.Timeout

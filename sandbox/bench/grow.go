@@ -23,7 +23,7 @@ func growWorkspace(from, to string) (before, after workspaceSize, err error) {
 	if err := copyTree(from, to); err != nil {
 		return before, after, err
 	}
-	if before, err = sizeOf(from); err != nil {
+	if before, err = sizeOf(to); err != nil { // without what copyTree leaves out
 		return before, after, err
 	}
 	var added []string
