@@ -132,24 +132,26 @@ func ready(ctx context.Context, docker client.APIClient, cfg Config) (Broker, er
 	var last error
 	for {
 		info, err := docker.ContainerInspect(ctx, ContainerName(cfg.Sandbox))
-		if err != nil {
+		switch {
+		case ctx.Err() != nil: // see below
+		case err != nil:
 			return Broker{}, fmt.Errorf("inspect broker: %w", err)
-		}
-		if !info.State.Running {
+		case !info.State.Running:
 			return Broker{}, fmt.Errorf("broker ended: %w", &fault.Exec{Argv: info.Config.Cmd, Tail: logTail(ctx, docker, info.ID),
 				Err: fmt.Errorf("exit status %d", info.State.ExitCode)})
-		}
-		b := Broker{ContainerID: info.ID, Address: cfg.Address, HostPort: hostPort(info)}
-		if b.HostPort == 0 {
-			err = errors.New("its port isn't published yet")
-		} else {
-			err = login(ctx, b.HostPort, cfg.Password)
-		}
-		if err == nil {
-			return b, nil
-		}
-		if ctx.Err() == nil {
-			last = err
+		default:
+			b := Broker{ContainerID: info.ID, Address: cfg.Address, HostPort: hostPort(info)}
+			if b.HostPort == 0 {
+				err = errors.New("its port isn't published yet")
+			} else {
+				err = login(ctx, b.HostPort, cfg.Password)
+			}
+			if err == nil {
+				return b, nil
+			}
+			if ctx.Err() == nil {
+				last = err
+			}
 		}
 		select {
 		case <-ctx.Done():
