@@ -73,6 +73,7 @@ func (s *session) runScenarios(ctx context.Context, chosen []*scenarios.Scenario
 		if err != nil {
 			return nil, err
 		}
+		s.replayed.Store(&replayed{begun, time.Now()})
 		if !result.Passed {
 			result.Trace = s.traceSince(ctx, begun)
 		}

@@ -48,7 +48,8 @@ type session struct {
 
 	directories images.DirectoryReader // of what is mounted
 
-	spans *tracing.Store // of the platform's services
+	spans    *tracing.Store           // of the platform's services
+	replayed atomic.Pointer[replayed] // the last scenario
 
 	work    work
 	batches atomic.Int32 // of changed files, that nobody has looked at yet
@@ -316,8 +317,11 @@ func (s *session) Replay(ctx context.Context, req *control.ReplayRequest) (*cont
 }
 
 // Trace implements the control API.
-func (s *session) Trace(_ context.Context, req *control.TraceRequest) (*control.TraceReply, error) {
-	trace, err := s.spans.Find(req.Of)
+func (s *session) Trace(ctx context.Context, req *control.TraceRequest) (*control.TraceReply, error) {
+	if req.Of == "" {
+		s.awaitReplayed(ctx)
+	}
+	trace, err := s.spans.Settled(ctx, req.Of)
 	if err != nil {
 		return nil, failed(s.scrub(err))
 	}

@@ -47,7 +47,7 @@ func hints(err error) []string {
 	case errors.Is(err, pyenv.ErrNoVenv):
 		return []string{"Debian and Ubuntu have that in a package of its own: apt-get install python3-venv", "or take another interpreter: --python INTERPRETER"}
 	case errors.Is(err, tracing.ErrNone):
-		return []string{"dynsandbox trace --list has those that there are; spans arrive a second after they ended"}
+		return []string{"dynsandbox trace --list has those that there are"}
 	case errors.Is(err, sandbox.ErrStopped):
 		return []string{"dynsandbox up goes on from there"}
 	case errors.Is(err, cluster.ErrNoMounts):

@@ -17,8 +17,8 @@ func newTrace(g *global) *cobra.Command {
 how long it took, and the error if it failed. It is the newest request, or the newest of a job (as the gateway's answer
 and the agents' logs name it), of a data request (its correlation id) or of a trace (its id, or the first digits of it).
 
-Services send these spans by themselves, by OpenTelemetry (OTLP) or OpenCensus, a moment after they ended. The session
-keeps those of the last thousand requests in memory. A service that was killed has lost its own.`,
+Services send these spans by themselves, by OpenTelemetry (OTLP) or OpenCensus, a second after they ended; of a request
+that was answered just now the rest is waited for. The session keeps those of the last thousand requests in memory. A service that was killed has lost its own.`,
 		Example: `  dynsandbox trace
   dynsandbox trace --list
   dynsandbox trace ann-12345678 -o json`,

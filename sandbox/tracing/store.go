@@ -32,7 +32,8 @@ type Store struct {
 type stored struct {
 	spans   map[string]*Span // by id: what is sent twice counts once
 	start   time.Time
-	heard   uint64 // the last arrival of a span of it
+	heard   uint64    // the last arrival of a span of it
+	at      time.Time // when that was
 	bytes   int64
 	dropped int // spans
 }
@@ -70,7 +71,7 @@ func (st *Store) add(span *Span) {
 		st.traces[span.Trace] = t
 	}
 	st.heard++
-	t.heard = st.heard
+	t.heard, t.at = st.heard, time.Now()
 	before, again := t.spans[span.ID]
 	if !again && len(t.spans) >= st.limits.Spans {
 		t.dropped++

@@ -25,11 +25,13 @@ type Trace struct {
 	// Spans are in the order of the tree: each before those that follow it, and these by their start. Missing in a list of
 	// traces.
 	Spans []*Span `json:"spans,omitempty"`
+
+	heard time.Time // when the last of them arrived
 }
 
 // trace makes the tree.
 func (t *stored) trace(id string) *Trace {
-	trace := &Trace{ID: id, Start: t.start, Dropped: t.dropped, Count: len(t.spans)}
+	trace := &Trace{ID: id, Start: t.start, Dropped: t.dropped, Count: len(t.spans), heard: t.at}
 	children := map[string][]*Span{}
 	var roots []*Span
 	var end time.Time
