@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -35,6 +36,10 @@ func (b *PythonBuilder) Build(ctx context.Context, svc Service) (v1.Image, error
 }
 
 func (b *PythonBuilder) build(ctx context.Context, svc Service) (v1.Image, error) {
+	// It was there when the service was discovered; an image without it can be built, and would fail in a request.
+	if main := svc.Dir + "/main.py"; !exists(filepath.Join(b.Workspace, filepath.FromSlash(main))) {
+		return nil, fmt.Errorf("%s is gone, and the service has nothing else to run", main)
+	}
 	if err := os.MkdirAll(b.builtDir(), 0o755); err != nil {
 		return nil, err
 	}

@@ -74,6 +74,20 @@ func TestPythonImageIsBuiltOnceForItsInputs(t *testing.T) {
 	}
 }
 
+// A service whose main program was removed isn't built: nothing would run.
+func TestPythonWithoutAMainProgram(t *testing.T) {
+	workspace := pythonWorkspace(t)
+	b, e := pythonBuilder(t, workspace)
+	buildQuery(t, b)
+	if err := os.Rename(filepath.Join(workspace, query, "main.py"), filepath.Join(workspace, query, "other.py")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Build(t.Context(), Service{Name: "query", Dir: query, Language: Python})
+	if err == nil || !strings.Contains(err.Error(), query+"/main.py is gone") || len(e.builds) != 1 {
+		t.Errorf("%v, %d builds", err, len(e.builds))
+	}
+}
+
 // A package index's password and a company's certificates are no part of an image: they may neither be in what a
 // build copies from, nor in its arguments and labels.
 func TestPipSettingsLeaveNoTrace(t *testing.T) {
