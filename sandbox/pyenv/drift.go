@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dynsandbox/dynsandbox/images"
@@ -103,7 +104,7 @@ func generatedNeeds(workspace, dir string) ([]requirement, error) {
 			return nil, err
 		}
 		if r, ok := neededBy(string(content), f); ok {
-			if have, there := most[r.name]; !there || r.bounds[0].v.compare(have.bounds[0].v) > 0 {
+			if have, there := most[r.name]; !there || r.bounds.version(0).GreaterThan(have.bounds.version(0)) {
 				most[r.name] = r
 			}
 		}
@@ -128,11 +129,12 @@ func neededBy(content, file string) (r requirement, ok bool) {
 	}
 	if m := protobufVersion.FindStringSubmatchIndex(content); m != nil {
 		text := content[m[2]:m[3]]
-		v, ok := parseVersion(text)
-		if !ok {
+		major, _, _ := strings.Cut(text, ".")
+		n, err := strconv.Atoi(major)
+		if err != nil {
 			return r, false
 		}
-		return need(protobuf, fmt.Sprintf(">=%s,<%d", text, v[0]+2), m[0])
+		return need(protobuf, fmt.Sprintf(">=%s,<%d", text, n+2), m[0])
 	}
 	if m := protobufBuilder.FindStringIndex(content); m != nil {
 		return need(protobuf, ">=3.20", m[0])

@@ -1,91 +1,23 @@
 package pyenv
 
 import (
-	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	pep440 "github.com/aquasecurity/go-pep440-version"
 )
 
-// version is the numbers of a release; what may follow them (rc1, .post1) doesn't count here.
-type version []int
+// bounds are the clauses of a requirement, such as ">=1.59": all must be met.
+type bounds []string
 
-var numbers = regexp.MustCompile(`^v?(\d+(?:\.\d+)*)`)
-
-func parseVersion(text string) (version, bool) {
-	m := numbers.FindStringSubmatch(text)
-	if m == nil {
-		return nil, false
-	}
-	var v version
-	for part := range strings.SplitSeq(m[1], ".") {
-		n, err := strconv.Atoi(part)
-		if err != nil {
-			return nil, false
-		}
-		v = append(v, n)
-	}
-	return v, true
-}
-
-func (v version) String() string {
-	parts := make([]string, len(v))
-	for i, n := range v {
-		parts[i] = strconv.Itoa(n)
-	}
-	return strings.Join(parts, ".")
-}
-
-// compare takes numbers that are missing for zeros.
-func (v version) compare(other version) int {
-	for i := range max(len(v), len(other)) {
-		if c := cmp.Compare(v.at(i), other.at(i)); c != 0 {
-			return c
-		}
-	}
-	return 0
-}
-
-func (v version) at(i int) int {
-	if i < len(v) {
-		return v[i]
-	}
-	return 0
-}
-
-// below is a version that comes before v, after all that one is likely to name.
-func (v version) below() version {
-	for i := len(v) - 1; i >= 0; i-- {
-		if v[i] > 0 {
-			return append(append(slices.Clone(v[:i]), v[i]-1), 1<<20)
-		}
-	}
-	return version{0}
-}
-
-// above is a version that comes after v, before all that one is likely to name.
-func (v version) above() version { return append(slices.Clone(v), 0, 0, 0, 1) }
-
-// bound is one of the clauses of a requirement: ">=1.59", "==4.*".
-type bound struct {
-	op   string
-	v    version
-	wild bool // "==4.*"
-}
-
-// bounds must all be met.
-type bounds []bound
-
-var clause = regexp.MustCompile(`^(===|==|>=|<=|~=|!=|>|<)\s*(v?\d[\w.!+-]*)(\.\*)?$`)
+// clause is one of them. The library would also take a bare version, a single "=", and clauses without commas in between.
+var clause = regexp.MustCompile(`^(===|==|>=|<=|~=|!=|>|<)\s*(v?\d[\w.!+-]*?)(\.\*)?$`)
 
 // parseBounds reads what follows a package's name; ok is false where that isn't understood.
 func parseBounds(text string) (bs bounds, ok bool) {
-	text = strings.Trim(strings.TrimSpace(text), "()")
-	if text == "" {
-		return nil, true
-	}
-	for part := range strings.SplitSeq(text, ",") {
+	for part := range strings.SplitSeq(strings.Trim(strings.TrimSpace(text), "()"), ",") {
 		part = strings.TrimSpace(part)
 		if part == "" { // a comma at the end
 			continue
@@ -94,61 +26,52 @@ func parseBounds(text string) (bs bounds, ok bool) {
 		if m == nil {
 			return nil, false
 		}
-		v, ok := parseVersion(m[2])
-		if !ok {
+		if _, err := pep440.Parse(m[2]); err != nil {
 			return nil, false
 		}
-		bs = append(bs, bound{op: m[1], v: v, wild: m[3] != ""})
+		if _, err := pep440.NewSpecifiers(part); err != nil {
+			return nil, false
+		}
+		bs = append(bs, m[1]+m[2]+m[3])
 	}
 	return bs, true
 }
 
-func (b bound) met(v version) bool {
-	c := v.compare(b.v)
-	within := func(n int) bool { // the first n numbers are the same
-		for i := range n {
-			if v.at(i) != b.v.at(i) {
-				return false
-			}
-		}
-		return true
-	}
-	switch b.op {
-	case "==", "===":
-		return c == 0 || b.wild && within(len(b.v))
-	case "!=":
-		return c != 0 && !(b.wild && within(len(b.v)))
-	case ">=":
-		return c >= 0
-	case "<=":
-		return c <= 0
-	case ">":
-		return c > 0
-	case "<":
-		return c < 0
-	}
-	return c >= 0 && within(max(len(b.v)-1, 1)) // ~=
+// version is what a clause compares with.
+func (bs bounds) version(i int) pep440.Version {
+	return pep440.MustParse(clause.FindStringSubmatch(bs[i])[2])
 }
 
 // possible reports whether a version can meet all of the bounds. Which ones there are isn't known here: one that could be is
 // enough.
 func (bs bounds) possible() bool {
-	candidates := []version{{0}}
-	for _, b := range bs {
-		candidates = append(candidates, b.v, b.v.above(), b.v.below())
+	if len(bs) == 0 {
+		return true
 	}
-	return slices.ContainsFunc(candidates, func(v version) bool {
-		return !slices.ContainsFunc(bs, func(b bound) bool { return !b.met(v) })
-	})
+	all, err := pep440.NewSpecifiers(bs.String(), pep440.WithPreRelease(true))
+	if err != nil { // each of them was understood
+		return true
+	}
+	candidates := []pep440.Version{pep440.MustParse("0")}
+	for i := range bs {
+		v := bs.version(i)
+		candidates = append(candidates, v, above(v), below(v))
+	}
+	return slices.ContainsFunc(candidates, all.Check)
 }
 
-func (bs bounds) String() string {
-	parts := make([]string, len(bs))
-	for i, b := range bs {
-		parts[i] = b.op + b.v.String()
-		if b.wild {
-			parts[i] += ".*"
+// above is a version that comes after v, before all that one is likely to name.
+func above(v pep440.Version) pep440.Version { return pep440.MustParse(v.BaseVersion() + ".0.0.0.1") }
+
+// below is a version that comes before v, after all that one is likely to name: of 1.60.0 it is 1.59.1048576.
+func below(v pep440.Version) pep440.Version {
+	parts := strings.Split(v.BaseVersion(), ".")
+	for i := len(parts) - 1; i >= 0; i-- {
+		if n, err := strconv.Atoi(parts[i]); err == nil && n > 0 {
+			return pep440.MustParse(strings.Join(append(parts[:i:i], strconv.Itoa(n-1), "1048576"), "."))
 		}
 	}
-	return strings.Join(parts, ",")
+	return pep440.MustParse("0")
 }
+
+func (bs bounds) String() string { return strings.Join(bs, ",") }

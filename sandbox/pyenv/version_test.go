@@ -28,6 +28,9 @@ func TestPossible(t *testing.T) {
 		">=2,<1":                      false,
 		"===1.2,==1.2":                true,
 		"<3,>=2.9.9,!=2.9.9,>=2.9.10": true,
+		"==1.60rc1,>=1.60":            false, // a candidate for a release comes before it
+		"==1.60.post1,>=1.60":         true,
+		"==1!2.0,>=3":                 true, // a new epoch
 	} {
 		bs, ok := parseBounds(text)
 		if !ok {
