@@ -240,20 +240,22 @@ func ask(t *testing.T, workspace, requirements string) {
 	}
 }
 
-// What is included, and what the library's package file reads, counts; its modules don't.
+// What is included, packages that are installed of a folder, and what the library's package file reads, counts; its modules, and those of
+// what is used from where it lies, don't.
 func TestStale(t *testing.T) {
 	t.Parallel()
 	interpreter, _ := python(t)
 	files := map[string]string{
-		"python/svc/requirements.txt": "-r ../base.txt\n-c../limits.txt\n", "python/base.txt": "--requirement=more.txt", "python/more.txt": "a", "python/limits.txt": "a<2",
+		"python/svc/requirements.txt": "-r ../base.txt\n-c../limits.txt\n./copied[extra] ; python_version > '3'\n", "python/base.txt": "--requirement=more.txt", "python/more.txt": "a\n./wheels/x.whl\n-e ./shared/linked", "python/limits.txt": "a<2",
 		"python/lib/setup.py": "setup(version=open('../VERSION').read(), install_requires=read(join('lib', \"needs.txt\")))", "python/VERSION": "1",
+		"python/svc/copied/setup.py": "", "python/svc/copied/pkg/a.py": "", "python/svc/copied/build/a.py": "", "shared/linked/setup.py": "", "shared/linked/b.py": "", "wheels/x.whl": "",
 		"python/lib/lib/needs.txt": "-r also.txt", "python/lib/lib/also.txt": "b", "python/lib/lib/other.py": "", "python/lib/notes.txt": "",
 	}
 	w := workspaceOf(t, files)
 	makeIt(t, plan(t, w, "svc", interpreter, Missing))
 	for file, content := range files {
 		want := Stale
-		if strings.HasSuffix(file, "other.py") || strings.HasSuffix(file, "notes.txt") {
+		if strings.HasSuffix(file, "other.py") || strings.HasSuffix(file, "build/a.py") || strings.HasSuffix(file, "b.py") || strings.HasSuffix(file, "notes.txt") {
 			want = Current
 		}
 		for _, change := range []struct {

@@ -44,7 +44,8 @@ func parseRequirement(text string, at place) (r requirement, ok bool) {
 	return requirement{canonical(m[1]), bs, strings.TrimSpace(text), at}, ok
 }
 
-// readRequirements reads a file of requirements and those that it includes. One that isn't there has none.
+// readRequirements reads a file of requirements and those that it includes. One that isn't there has none. It adds to seen what
+// decides what is installed: these files, and those of packages that lie in the workspace.
 func readRequirements(workspace, file string, seen map[string]bool) ([]requirement, error) {
 	if seen[file] {
 		return nil, nil
@@ -68,12 +69,62 @@ func readRequirements(workspace, file string, seen map[string]bool) ([]requireme
 			rs = append(rs, more...)
 			continue
 		}
+		if m := local.FindStringSubmatch(text); m != nil {
+			if err := seePackage(workspace, []string{path.Join(path.Dir(file), m[2]), path.Clean(m[2])}, m[1] != "", seen); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		column := len([]rune(line)) - len([]rune(strings.TrimLeft(line, " \t"))) + 1
 		if r, ok := parseRequirement(strings.TrimRight(text, " \\"), place{file, i + 1, column}); ok && text != "" {
 			rs = append(rs, r)
 		}
 	}
 	return rs, nil
+}
+
+// local is a package by its path: a folder or an archive; with what comes before, it is used from where it lies.
+var local = regexp.MustCompile(`^(-e\s+|--editable[\s=]+)?(\.\.?(?:/[^\s\[;]*)?)(?:\[[^\]]*\])?\s*(?:;.*)?$`)
+
+// seePackage notes the files of a package that lies at the first of some places: pip looks from the folder that it is called in,
+// which may be that of the requirements or the workspace.
+func seePackage(workspace string, places []string, inPlace bool, seen map[string]bool) error {
+	for _, at := range places {
+		root := filepath.Join(workspace, filepath.FromSlash(at))
+		if isFile(root) {
+			seen[at] = true
+			return nil
+		}
+		if !exists(root) {
+			continue
+		}
+		if inPlace {
+			files, err := packageFiles(workspace, at)
+			for _, f := range files {
+				seen[f] = true
+			}
+			return err
+		}
+		return filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && p != root && leftOver(d.Name()):
+				return fs.SkipDir
+			case !d.Type().IsRegular():
+				return nil
+			}
+			rel, err := filepath.Rel(workspace, p)
+			seen[filepath.ToSlash(rel)] = true
+			return err
+		})
+	}
+	return nil
+}
+
+// leftOver reports whether a folder of a package is what tools leave there.
+func leftOver(folder string) bool {
+	return strings.HasPrefix(folder, ".") || folder == "__pycache__" || folder == "build" || folder == "dist" || strings.HasSuffix(folder, ".egg-info")
 }
 
 var (
@@ -142,7 +193,7 @@ func packageFiles(workspace, folder string) ([]string, error) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && p != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "build" || d.Name() == "dist"):
+		case d.IsDir() && p != root && leftOver(d.Name()):
 			return fs.SkipDir
 		case !named[d.Name()] || !isFile(p):
 			return nil
