@@ -32,8 +32,8 @@ type reloader struct {
 	tried      *workspace         // whose change was refused; nil when the last was not, or couldn't be read
 	seen       fileStates         // what the workspace's files were like when they were last looked at; guarded by the work lock
 	noted      sources            // for the bring-ups to come
-	built      images.Sources     // those of the last build
-	all        bool               // of all services
+	reads      int                // how often the sources were read for a build
+	built      build              // the last one
 	charts     int                // changes of launch files and charts that are under way, or wait
 
 	mu      sync.Mutex
@@ -49,6 +49,13 @@ type change struct {
 	crashed  string // digest of its image that was refused because it didn't start: it isn't tried again
 	underWay bool
 	again    bool // it has changed again since
+}
+
+// build is one of services that had changed.
+type build struct {
+	number int
+	state  images.Sources // as they were before it
+	all    bool           // of all services
 }
 
 func newReloader(b *bringUp) *reloader {
@@ -138,11 +145,10 @@ func (r *reloader) known(services ...string) error {
 // files brings changed files into the platform. since is when the first of them was seen.
 func (r *reloader) files(ctx context.Context, files []string, since time.Time) {
 	r.noted.add(files)
-	sources := 0
-	if slices.ContainsFunc(files, func(f string) bool { return !isWorkspaceFile(f) }) {
-		sources = 1
+	sources := slices.ContainsFunc(files, func(f string) bool { return !isWorkspaceFile(f) })
+	if sources {
+		r.session.sorting++
 	}
-	r.session.sorting += sources // until those are known which await has noted
 	if r.concernsWorkspace(files) || r.mends(ctx, files) {
 		r.workspace(ctx, files, since)
 		r.dependents = nil
@@ -151,7 +157,9 @@ func (r *reloader) files(ctx context.Context, files []string, since time.Time) {
 	for service, reason := range affected {
 		r.await(service, reason)
 	}
-	r.session.sorting -= sources
+	if sources {
+		r.session.sorting--
+	}
 	for _, f := range files {
 		if len(affected) == 0 && strings.HasSuffix(f, ".proto") {
 			r.feed.note(f + " goes into no service: they are built of the code that was generated from it")

@@ -68,6 +68,8 @@ func (r *reloader) takeUp() []images.Service {
 // takeIn builds what waits and is free, and brings what differs into the platform. What can't be built or doesn't start holds back
 // nobody else.
 func (r *reloader) takeIn(ctx context.Context, since time.Time) {
+	r.reads++
+	number := r.reads
 	state, err := images.ReadSourceFiles(r.dir) // before they are built
 	tools := errgroup.Group{}                   // while they are
 	if err == nil {
@@ -94,16 +96,15 @@ func (r *reloader) takeIn(ctx context.Context, since time.Time) {
 			r.feed.add(&control.Event{Kind: control.Event_BUILT, Service: b.Service.Name, Seconds: b.Took.Seconds(), Text: "built"})
 		}
 	}
-	err = cmp.Or(err, tools.Wait())
-	if err != nil {
-		r.session.log.Warn("the next bring-up builds everything again", "error", err)
-	} else {
-		r.built, r.all = state, len(taken) == len(r.bring.workspace.found.Services)
-	}
 	r.install(ctx, built, since)
-	if err == nil {
-		r.noteSources(r.built, r.all) // there may have been another build meanwhile
+	if err := cmp.Or(err, tools.Wait()); err != nil {
+		r.session.log.Warn("the next bring-up builds everything again", "error", err)
+		return
 	}
+	if number > r.built.number { // there may have been another build meanwhile
+		r.built = build{number, state, len(taken) == len(r.bring.workspace.found.Services)}
+	}
+	r.noteSources(r.built.state, r.built.all)
 }
 
 // refuseBuild tells each service that wasn't built why, those with the same cause together.
