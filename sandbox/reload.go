@@ -88,7 +88,9 @@ func (s *session) reload(ctx context.Context, services []string, events *feed) e
 	for _, u := range s.work.report() {
 		events.note("waits for what is under way: " + u.String())
 	}
-	s.work.lockAlone()
+	if err := s.work.lockAlone(ctx); err != nil {
+		return err
+	}
 	defer s.work.unlockAlone()
 	r := s.reloader()
 	if r == nil {

@@ -133,7 +133,10 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 	if up != nil {
 		<-up.done // its context has ended with ours
 	}
-	s.work.lockAlone() // so has that of a reload, which leaves the platform as it was
+	// So has that of a reload, which leaves the platform as it was.
+	if err := s.work.lockAlone(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
 	defer s.work.unlockAlone()
 	s.events.close()
 	// A client that doesn't read, or a request that takes its time, keeps nobody.
@@ -264,7 +267,10 @@ func (s *session) startUp(opts UpOptions, environment map[string]string) (_ *upR
 		for _, u := range s.work.report() {
 			run.feed.note("waits for what is under way: " + u.String())
 		}
-		s.work.lockAlone()
+		if s.work.lockAlone(ctx) != nil {
+			run.err = ErrStopped
+			return
+		}
 		defer s.work.unlockAlone()
 		if first {
 			if err := s.resume(ctx); err != nil {

@@ -44,11 +44,15 @@ func (w *work) Unlock() {
 	w.mutex.Unlock()
 }
 
-// lockAlone waits until nothing is under way either, and keeps it so until unlockAlone.
-func (w *work) lockAlone() {
+// lockAlone waits until nothing is under way either, and keeps it so until unlockAlone. When ctx ends before, nothing is locked.
+func (w *work) lockAlone(ctx context.Context) error {
 	w.Lock()
 	w.alone++
-	_ = w.until(context.Background(), func() bool { return len(w.underWay()) == 0 })
+	err := w.until(ctx, func() bool { return len(w.underWay()) == 0 })
+	if err != nil {
+		w.unlockAlone()
+	}
+	return err
 }
 
 func (w *work) unlockAlone() {

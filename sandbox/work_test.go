@@ -31,7 +31,9 @@ func TestWork(t *testing.T) {
 		}()
 		synctest.Wait()
 		go func() {
-			w.lockAlone()
+			if w.lockAlone(t.Context()) != nil {
+				return
+			}
 			defer w.unlockAlone()
 			did = append(did, "up")
 		}()
@@ -51,6 +53,9 @@ func TestWork(t *testing.T) {
 			t.Errorf("who has given up waits: %v", err)
 		}
 		w.Unlock()
+		if err := w.lockAlone(given); !errors.Is(err, context.Canceled) {
+			t.Errorf("who has given up has it alone: %v", err)
+		}
 		close(ready)
 		synctest.Wait()
 		w.Lock()
