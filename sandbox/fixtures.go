@@ -88,6 +88,10 @@ func (s *session) fixtures(ctx context.Context, dir string, apply, strict bool) 
 	if apply {
 		s.work.Lock()
 		defer s.work.Unlock()
+		err := s.work.until(ctx, func() bool { return s.work.alone == 0 && len(s.work.ofWorkspace()) == 0 })
+		if err != nil {
+			return nil, err
+		}
 		if r := s.lastReady(); r != nil {
 			if _, err := s.tellSensitive(ctx, r.client, r.workspace, set); err != nil {
 				return nil, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/images"
@@ -17,39 +16,6 @@ import (
 
 // errElsewhere is the error of a change that the mounts of the Pods can't follow.
 var errElsewhere = errors.New("its working directory isn't where it was: what is mounted there is decided by a bring-up")
-
-// mountIn brings what was built into the platform by the mounts. It returns what these can't bring: it is for rollOut.
-func (r *reloader) mountIn(ctx context.Context, built []images.Built, record Record, since time.Time) (rest []images.Built) {
-	if !r.bring.record.Mount || len(built) == 0 {
-		return built
-	}
-	nodes := r.session.nodes()
-	var rolls []*roll
-	for _, o := range newRolls(r, nodes, built, record) {
-		if o.canMount() {
-			rolls = append(rolls, o)
-		} else {
-			rest = append(rest, o.built...)
-		}
-	}
-	if len(rolls) == 0 {
-		return rest
-	}
-	r.beginAll(rolls)
-	kept := r.keepProven(ctx, rolls)
-	r.restartAll(ctx, rolls, since, func(o *roll) {
-		for _, b := range o.built {
-			r.done(b.Service.Name, since, "mounted; "+o.said(b.Service))
-		}
-		r.remember(o.done)
-		if kept {
-			r.onProbation([]*roll{o})
-		}
-		r.follow(ctx, nodes, o.built)
-	})
-	r.forgetOld(ctx, nodes)
-	return rest
-}
 
 // follow loads the images of what the mounts have brought. Nothing restarts for it.
 func (r *reloader) follow(ctx context.Context, nodes images.Nodes, built []images.Built) {

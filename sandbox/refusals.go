@@ -69,9 +69,12 @@ func (r *reloader) refuse(err error, services ...string) {
 		if c := r.pending[name]; c == nil || c.told != text {
 			news = append(news, name)
 		}
-		if c := r.pending[name]; c != nil && c.again {
+		c := r.pending[name]
+		switch {
+		case c == nil:
+		case c.again || errors.Is(err, errNewer): // it will be taken up again
 			c.underWay, c.again = false, false
-		} else if c != nil {
+		default:
 			c.told, c.underWay = text, false
 		}
 	}

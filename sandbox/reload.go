@@ -88,7 +88,10 @@ func (s *session) reload(ctx context.Context, services []string, events *feed) e
 	for _, u := range s.work.report() {
 		events.note("waits for what is under way: " + u.String())
 	}
-	if err := s.work.lockAlone(ctx); err != nil {
+	renews := func(t *task) bool {
+		return len(services) == 0 || slices.ContainsFunc(t.of, func(name string) bool { return slices.Contains(services, name) })
+	}
+	if err := s.work.lockAlone(ctx, renews); err != nil {
 		return err
 	}
 	defer s.work.unlockAlone()
@@ -147,21 +150,24 @@ func (r *reloader) known(services ...string) error {
 // files brings changed files into the platform. since is when the first of them was seen.
 func (r *reloader) files(ctx context.Context, files []string, since time.Time) {
 	r.noted.add(files)
-	sources := slices.ContainsFunc(files, func(f string) bool { return !isWorkspaceFile(f) })
-	if sources {
-		r.session.sorting++
+	sources := 0
+	if slices.ContainsFunc(files, func(f string) bool { return !isWorkspaceFile(f) }) {
+		sources = 1
 	}
+	r.session.sorting += sources
 	if r.concernsWorkspace(files) || r.mends(ctx, files) {
 		r.workspace(ctx, files, since)
 		r.dependents = nil
+	}
+	if r.session.reloader() != r { // a bring-up has taken it over
+		r.session.sorting -= sources
+		return
 	}
 	affected := r.affected(ctx, files)
 	for service, reason := range affected {
 		r.await(service, reason)
 	}
-	if sources {
-		r.session.sorting--
-	}
+	r.session.sorting -= sources
 	for _, f := range files {
 		if len(affected) == 0 && strings.HasSuffix(f, ".proto") {
 			r.feed.note(f + " goes into no service: they are built of the code that was generated from it")

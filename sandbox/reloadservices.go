@@ -23,7 +23,7 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 	r.takeIn(ctx, since)
 	for len(r.held()) > 0 {
 		err := r.session.work.until(ctx, func() bool {
-			return r.session.work.alone == 0 && (len(r.held()) == 0 || len(r.free(r.held())) > 0)
+			return r.session.work.alone == 0 && (len(r.held()) == 0 || len(r.free(r.idle(r.held()))) > 0)
 		})
 		if err != nil || r.session.reloader() != r {
 			return
@@ -32,9 +32,16 @@ func (r *reloader) services(ctx context.Context, since time.Time) {
 	}
 }
 
-// held returns the services that have changed and nobody has taken up yet.
+// held returns the services that have changed and nobody has taken up since.
 func (r *reloader) held() []images.Service {
-	return r.pendingWith(func(_ images.Service, c change) bool { return c.told == "" && !c.underWay })
+	return r.pendingWith(func(_ images.Service, c change) bool { return c.told == "" && (!c.underWay || c.again) })
+}
+
+// idle returns those of the services of which nothing is under way.
+func (r *reloader) idle(services []images.Service) []images.Service {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(services, func(s images.Service) bool { return r.pending[s.Name].underWay })
 }
 
 // free returns those of the services whose Pods nobody handles.
@@ -56,7 +63,7 @@ func (r *reloader) free(services []images.Service) []images.Service {
 
 // takeUp returns the services that wait and are free, and notes that they are under way.
 func (r *reloader) takeUp() []images.Service {
-	services := r.free(r.pendingWith(func(_ images.Service, c change) bool { return !c.underWay }))
+	services := r.free(r.idle(r.waiting()))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range services {
@@ -149,7 +156,11 @@ func (r *reloader) install(ctx context.Context, built []images.Built, since time
 			fresh = append(fresh, b)
 		}
 	}
-	r.rollOut(ctx, r.mountIn(ctx, fresh, record, since), record, since)
+	rolls := newRolls(r, r.session.nodes(), fresh, record)
+	for _, o := range rolls {
+		o.mounted = r.bring.record.Mount && o.canMount()
+	}
+	r.rollOut(ctx, rolls, since)
 }
 
 // stands reports whether the node has what was built under all of its names.
@@ -160,34 +171,17 @@ func stands(b images.Built, have map[string]Image) bool {
 	})
 }
 
-// rollOut loads what was built, and has the workloads run it; those without a service in common succeed or fail by
-// themselves. What fails is undone and refused.
-func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Record, since time.Time) {
-	if len(built) == 0 {
+// rollOut has the workloads run what was built; what has no service in common succeeds or fails by itself. What fails is
+// undone and refused.
+func (r *reloader) rollOut(ctx context.Context, rolls []*roll, since time.Time) {
+	if len(rolls) == 0 {
 		return
 	}
-	nodes := r.session.nodes()
-	rolls := newRolls(r, nodes, built, record)
+	nodes := rolls[0].nodes
 	defer r.forgetOld(ctx, nodes)
 	r.beginAll(rolls)
 	kept := r.keepProven(ctx, rolls)
-	report, err := nodes.Load(ctx, stage(rolls))
-	if err != nil {
-		for _, o := range rolls {
-			if !o.staged { // it may have its names already, on some of the nodes
-				r.remember(func(rec *Record) { forgetImages(rec, o.built) })
-			}
-			r.refuse(errors.Join(err, o.undo(ctx)), names(o.built)...)
-			o.task.end()
-		}
-		return
-	}
-	if kept {
-		r.onProbation(rolls)
-	}
-	r.feed.add(&control.Event{Kind: control.Event_LOADED, Service: strings.Join(names(built), ", "),
-		Text: fmt.Sprintf("%.1f MB sent", float64(report.Bytes)/1e6), Seconds: report.Took.Seconds()})
-	r.restartAll(ctx, rolls, since, func(o *roll) {
+	r.restartAll(ctx, r.loadAll(ctx, nodes, rolls, kept), since, func(o *roll) {
 		r.remember(o.done)
 		if o.unnamed != nil {
 			r.feed.note(fmt.Sprintf("restarted, but Jobs and new Pods may run what was there before; the next up mends it: %v", r.session.scrub(o.unnamed)))
@@ -195,7 +189,47 @@ func (r *reloader) rollOut(ctx context.Context, built []images.Built, record Rec
 		for _, b := range o.built {
 			r.done(b.Service.Name, since, o.said(b.Service))
 		}
+		if o.mounted {
+			if kept {
+				r.onProbation([]*roll{o})
+			}
+			r.follow(ctx, nodes, o.built)
+		}
 	})
+}
+
+// loadAll loads what the mounts don't bring. It returns the rolls that go on.
+func (r *reloader) loadAll(ctx context.Context, nodes images.Nodes, rolls []*roll, kept bool) []*roll {
+	var mounted, loaded []*roll
+	var of []string
+	for _, o := range rolls {
+		if o.mounted {
+			mounted = append(mounted, o)
+		} else {
+			loaded = append(loaded, o)
+			of = append(of, names(o.built)...)
+		}
+	}
+	if len(loaded) == 0 {
+		return mounted
+	}
+	report, err := nodes.Load(ctx, stage(loaded))
+	if err != nil {
+		for _, o := range loaded {
+			if !o.staged { // it may have its names already, on some of the nodes
+				r.remember(func(rec *Record) { forgetImages(rec, o.built) })
+			}
+			r.refuse(errors.Join(err, o.undo(ctx)), names(o.built)...)
+			o.task.end()
+		}
+		return mounted
+	}
+	if kept {
+		r.onProbation(loaded)
+	}
+	r.feed.add(&control.Event{Kind: control.Event_LOADED, Service: strings.Join(of, ", "),
+		Text: fmt.Sprintf("%.1f MB sent", float64(report.Bytes)/1e6), Seconds: report.Took.Seconds()})
+	return rolls
 }
 
 // beginAll notes that rolls are under way: here for those who might handle the same Pods, and in the record for a bring-up after a
@@ -223,7 +257,7 @@ func (r *reloader) restartAll(ctx context.Context, rolls []*roll, since time.Tim
 		}
 		others := r.takeBack(ctx, o, f)
 		o.task.end()
-		r.rollOut(ctx, others, o.before, since)
+		r.rollOut(ctx, newRolls(r, o.nodes, others, o.before), since)
 	}
 	var waits []*roll
 	for _, o := range rolls {

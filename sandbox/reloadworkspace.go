@@ -73,11 +73,8 @@ func (r *reloader) applyWorkspace(ctx context.Context) (string, error) {
 // readFree reads the workspace as soon as no other change of launch files and charts is under way, and none of a service whose
 // workloads have changed. Their waiting is cut short, as this one may mend them.
 func (r *reloader) readFree(ctx context.Context, record Record) (*workspace, error) {
-	charts := func() []*task {
-		return r.session.work.with(func(t *task) bool { return slices.Contains(t.of, workspaceItself) })
-	}
 	for {
-		if err := r.waitFor(ctx, charts); err != nil {
+		if err := r.waitFor(ctx, r.session.work.ofWorkspace); err != nil {
 			return nil, err
 		}
 		r.tried = nil

@@ -25,6 +25,7 @@ type roll struct {
 	changed   map[string]images.Service // the same, by normalised reference
 	workloads []rolled                  // that restart
 	before    Record                    // what was known of the images before
+	mounted   bool                      // the mounts bring what changed; its images follow
 	staged    bool                      // the nodes have what changed under this roll's tags
 	unnamed   error                     // why they may not have it under its own names, though the Pods run it
 	swapped   bool                      // Pods may have this roll's images
@@ -236,8 +237,12 @@ func (o *roll) said(s images.Service) string {
 	}
 	slices.Sort(where)
 	where = slices.Compact(where)
-	if len(where) == 0 {
-		return "whatever starts next runs it"
+	how := ""
+	if o.mounted {
+		how = "mounted; "
 	}
-	return "restarted in place: " + strings.Join(where, ", ")
+	if len(where) == 0 {
+		return how + "whatever starts next runs it"
+	}
+	return how + "restarted in place: " + strings.Join(where, ", ")
 }

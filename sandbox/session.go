@@ -134,7 +134,7 @@ func Serve(ctx context.Context, st State, log *slog.Logger) error {
 		<-up.done // its context has ended with ours
 	}
 	// So has that of a reload, which leaves the platform as it was.
-	if err := s.work.lockAlone(context.WithoutCancel(ctx)); err != nil {
+	if err := s.work.lockAlone(context.WithoutCancel(ctx), everything); err != nil {
 		return err
 	}
 	defer s.work.unlockAlone()
@@ -267,7 +267,7 @@ func (s *session) startUp(opts UpOptions, environment map[string]string) (_ *upR
 		for _, u := range s.work.report() {
 			run.feed.note("waits for what is under way: " + u.String())
 		}
-		if s.work.lockAlone(ctx) != nil {
+		if s.work.lockAlone(ctx, everything) != nil {
 			run.err = ErrStopped
 			return
 		}

@@ -53,17 +53,18 @@ func (s *session) watchWorkspace(ctx context.Context, what watched) error {
 		return err
 	}
 	go s.watchRoot(ctx, workspace, what.root)
-	go s.bringInAll(ctx, workspace, batches)
+	go s.bringInAll(workspace, batches)
 	return nil
 }
 
-// bringInAll brings in all batches. Those that come while another holds the work are brought in as one.
-func (s *session) bringInAll(ctx context.Context, workspace string, batches <-chan watch.Batch) {
+// bringInAll brings in all batches. Those that come while another holds the work are brought in as one. What has arrived when
+// the watch ends still is.
+func (s *session) bringInAll(workspace string, batches <-chan watch.Batch) {
 	var arrived arrivals
 	for b := range batches {
 		if arrived.add(b) {
 			s.batches.Add(1)
-			go s.bringIn(ctx, workspace, &arrived)
+			go s.bringIn(s.base, workspace, &arrived)
 		}
 	}
 }
@@ -109,7 +110,7 @@ func (s *session) bringIn(ctx context.Context, workspace string, arrived *arriva
 	b := arrived.take()
 	s.batches.Add(-1)
 	r := s.reloader()
-	if r == nil || ended != nil {
+	if r == nil || ended != nil || r.dir != workspace {
 		return
 	}
 	// What changes from now on is in another batch, and so is what else has changed.

@@ -117,7 +117,7 @@ func TestWatchFollowsTheWorkspace(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.work.Lock()
-		r.seen = states
+		r.dir, r.seen = workspace, states
 		s.work.Unlock()
 		if err := os.WriteFile(filepath.Join(workspace, file), []byte("x"), 0o644); err != nil {
 			t.Fatal(err)

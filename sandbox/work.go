@@ -17,6 +17,7 @@ type work struct {
 	mutex sync.Mutex
 	let   sync.Cond // somebody has let go of it
 	alone int       // how many have it, or want it, while nothing is under way
+	lent  int       // how many let others have it for a while, see meanwhile
 
 	mu    sync.Mutex // guards what follows and what tasks say: who asks for it need not wait for who has the work
 	tasks []*task
@@ -44,16 +45,25 @@ func (w *work) Unlock() {
 	w.mutex.Unlock()
 }
 
-// lockAlone waits until nothing is under way either, and keeps it so until unlockAlone. When ctx ends before, nothing is locked.
-func (w *work) lockAlone(ctx context.Context) error {
+// lockAlone waits until nothing is under way either, and keeps it so until unlockAlone. Tasks that it renews are told, as is any
+// newer change. When ctx ends before, nothing is locked.
+func (w *work) lockAlone(ctx context.Context, renews func(*task) bool) error {
 	w.Lock()
 	w.alone++
-	err := w.until(ctx, func() bool { return len(w.underWay()) == 0 })
+	err := w.until(ctx, func() bool {
+		for _, t := range w.with(renews) {
+			t.tell()
+		}
+		return w.lent == 0 && len(w.underWay()) == 0
+	})
 	if err != nil {
 		w.unlockAlone()
 	}
 	return err
 }
+
+// everything is what a bring-up renews.
+func everything(*task) bool { return true }
 
 func (w *work) unlockAlone() {
 	w.alone--
@@ -64,6 +74,7 @@ func (w *work) unlockAlone() {
 func (w *work) until(ctx context.Context, ok func() bool) error {
 	w.let.L = &w.mutex
 	defer context.AfterFunc(ctx, func() { w.Lock(); w.Unlock() })() //nolint:staticcheck // it wakes those who wait
+	w.let.Broadcast()                                               // before the loop, or two would wake each other for ever
 	for !ok() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -75,8 +86,12 @@ func (w *work) until(ctx context.Context, ok func() bool) error {
 
 // meanwhile lets others have the work while f waits for Pods.
 func (w *work) meanwhile(f func()) {
+	w.lent++
 	w.Unlock()
-	defer w.Lock()
+	defer func() {
+		w.Lock()
+		w.lent--
+	}()
 	f()
 }
 
@@ -114,6 +129,11 @@ func (w *work) touching(workloads []string) []*task {
 	return w.with(func(t *task) bool {
 		return slices.ContainsFunc(t.workloads, func(id string) bool { return slices.Contains(workloads, id) })
 	})
+}
+
+// ofWorkspace returns the tasks that bring in launch files and charts.
+func (w *work) ofWorkspace() []*task {
+	return w.with(func(t *task) bool { return slices.Contains(t.of, workspaceItself) })
 }
 
 // restarting reports whether a workload's Pods are being restarted in place.

@@ -31,7 +31,7 @@ func TestWork(t *testing.T) {
 		}()
 		synctest.Wait()
 		go func() {
-			if w.lockAlone(t.Context()) != nil {
+			if w.lockAlone(t.Context(), everything) != nil {
 				return
 			}
 			defer w.unlockAlone()
@@ -53,7 +53,7 @@ func TestWork(t *testing.T) {
 			t.Errorf("who has given up waits: %v", err)
 		}
 		w.Unlock()
-		if err := w.lockAlone(given); !errors.Is(err, context.Canceled) {
+		if err := w.lockAlone(given, everything); !errors.Is(err, context.Canceled) {
 			t.Errorf("who has given up has it alone: %v", err)
 		}
 		close(ready)
@@ -61,6 +61,77 @@ func TestWork(t *testing.T) {
 		w.Lock()
 		defer w.Unlock()
 		if got := strings.Join(did, ", "); got != "other Pods, agent, up, the same Pods" {
+			t.Error(got)
+		}
+	})
+}
+
+// Who waits is asked again when what it waits for has happened, although who did it waits itself.
+func TestWhoWaitsBesideOthersThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w work
+		happened, told := false, false
+		go func() {
+			w.Lock()
+			defer w.Unlock()
+			told = w.until(t.Context(), func() bool { return happened }) == nil
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			w.Lock()
+			defer w.Unlock()
+			happened = true
+			_ = w.until(ctx, func() bool { return false })
+		}()
+		synctest.Wait()
+		w.Lock()
+		if !told {
+			t.Error("it isn't told")
+		}
+		w.Unlock()
+		cancel()
+	})
+}
+
+// Who has it alone comes after all of what is under way, which includes what follows when the last Pods are ready; and it is
+// in a hurry for what it renews.
+func TestAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w work
+		var did []string
+		ready, through := make(chan bool), make(chan bool)
+		var agent, other *task
+		go func() {
+			w.Lock()
+			defer w.Unlock()
+			agent, other = w.begin(&task{of: []string{"agent"}}), w.begin(&task{of: []string{"other"}})
+			w.meanwhile(func() {
+				<-ready
+				w.Lock()
+				agent.end()
+				other.end()
+				w.Unlock()
+				<-through
+			})
+			did = append(did, "what follows")
+		}()
+		synctest.Wait()
+		go func() {
+			if w.lockAlone(t.Context(), func(t *task) bool { return t == agent }) == nil {
+				did = append(did, "alone")
+				w.unlockAlone()
+			}
+		}()
+		synctest.Wait()
+		if agent.newer.Err() == nil || other.newer.Err() != nil {
+			t.Error("not what it renews is waited for no longer")
+		}
+		close(ready)
+		synctest.Wait()
+		close(through)
+		synctest.Wait()
+		if got := strings.Join(did, ", "); got != "what follows, alone" {
 			t.Error(got)
 		}
 	})
@@ -132,6 +203,9 @@ func TestServicesBesideAHangingOne(t *testing.T) {
 			t.Errorf("%q is undecided: %v", service, got)
 		}
 	}
+	if got := r.held(); len(got) != 2 || len(r.idle(got)) != 1 { // agent and sidecar, of which the agent is under way
+		t.Errorf("held: %v", got)
+	}
 	r.refuse(errNewer, "agent")
 	hangs.end()
 	if got := takeUp(); got != "agent job sidecar" {
@@ -141,6 +215,10 @@ func TestServicesBesideAHangingOne(t *testing.T) {
 	r.done("agent", time.Now(), "") // as it was before that
 	if got := takeUp(); got != "agent" {
 		t.Errorf("what has changed again: %s", got)
+	}
+	r.refuse(errNewer, "sidecar") // which was under way with the agent, and has not changed
+	if !r.undecided("sidecar") || len(r.idle(r.held())) != 1 {
+		t.Error("what wasn't waited for, as something else has changed again, isn't taken up again")
 	}
 	for _, name := range []string{"agent", "job", "sidecar"} {
 		r.done(name, time.Now(), "")
