@@ -77,7 +77,7 @@ func TestMixed(t *testing.T) {
 type mix struct {
 	name   string
 	tree   tree
-	races  bool              // agents and sidecars both are the original's: F5
+	races  bool              // agents and sidecars both are the original's: a message may be sent before its queue is there
 	fresh  bool              // in a new sandbox: what Kubernetes lets nobody change differs
 	faults map[string]fault  // by question
 	data   map[string]string // a party to that whose tables it has
@@ -94,7 +94,7 @@ func (m mix) ask(t *testing.T, q question) string {
 	a, took := put(t, q)
 	wrong, before := q.wrong(t, m, a), ""
 	if m.races && slices.Contains(a.Responses, "") {
-		before = "F5, a message is lost, and its sidecar hangs; after new Pods "
+		before = "a message was lost, and its sidecar hung; after new Pods "
 		m.replacePods(t)
 		a, took = put(t, q)
 		wrong = q.wrong(t, m, a)
@@ -216,10 +216,10 @@ func kept(_ *testing.T, _ mix, a answer) string {
 }
 
 var (
-	countsTwice = fault{"F16, the first provider's rows count twice", func(t *testing.T, m mix, a answer) bool {
+	countsTwice = fault{"the first provider's rows count twice", func(t *testing.T, m mix, a answer) bool {
 		return means([]string{"UVA", "UVA", "VU"})(t, m, a) == "" || means([]string{"UVA", "VU", "VU"})(t, m, a) == ""
 	}}
-	losesErrors = fault{"F19, a refusal is an empty table", func(_ *testing.T, _ mix, a answer) bool {
+	losesErrors = fault{"a refusal is an empty table", func(_ *testing.T, _ mix, a answer) bool {
 		return a.status == http.StatusOK && slices.Equal(a.Responses, []string{"[[]]"})
 	}}
 	givesAll = fault{"nobody asks what is sensitive", func(_ *testing.T, _ mix, a answer) bool { return birthDate.MatchString(a.body) }}
