@@ -289,7 +289,11 @@ func TestHangingChangeHoldsUpNoOther(t *testing.T) {
 		if log := kubectl(t, "", "logs", "-n", "api-gateway", "-l", "app=api-gateway", "-c", "api-gateway"); !strings.Contains(log, "saved beside what hangs") {
 			t.Errorf("the gateway runs what it ran:\n%s", log)
 		}
-		for diff := ""; !strings.Contains(diff, "no changes"); diff = must(t, "fixtures", "diff") {
+		diff := ""
+		for deadline := time.Now().Add(time.Minute); !strings.Contains(diff, "no changes"); diff = must(t, "fixtures", "diff") {
+			if time.Now().After(deadline) {
+				t.Fatalf("the launch file isn't applied:\n%s", diff)
+			}
 			time.Sleep(100 * time.Millisecond)
 		}
 		hangs(t, "agent", "wait for Pod ")
