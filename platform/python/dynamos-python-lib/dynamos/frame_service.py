@@ -27,6 +27,7 @@ def run(service: str, work: Work) -> None:
     The first service of a chain is given a table without columns. What ``work`` raises, the requester reads. The
     columns' types go into ``dataframe_metadata``, and the service's name is added to ``services``.
     """
+    name = getattr(work, "__name__", service)  # a functools.partial, or an object that can be called, has none
     logger = InitLogger()
     tracer = InitTracer(service, COLLECTOR if os.getenv("ENV") == "PROD" else "localhost:4317")
     connected, done, condition = threading.Event(), threading.Event(), threading.Condition()
@@ -35,7 +36,7 @@ def run(service: str, work: Work) -> None:
     def handle(msComm: chain.MicroserviceCommunication, ctx: Any = None) -> None:
         signal_wait(connected, condition)
         frame = protobuf_to_dataframe(msComm.data, dict(msComm.metadata))
-        with tracer.start_as_current_span(work.__name__, context=ctx) as span:
+        with tracer.start_as_current_span(name, context=ctx) as span:
             frame = work(frame)
             span.set_attribute("rows", len(frame))
         logger.info("request %s: %d rows", msComm.request_metadata.correlation_id, len(frame))
