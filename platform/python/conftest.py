@@ -202,6 +202,7 @@ def container(ports: range) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
 @pytest.fixture(autouse=True)
 def no_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spans go nowhere, whatever listens on this machine."""
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", raising=False)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:1")
 
 

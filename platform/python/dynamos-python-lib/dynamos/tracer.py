@@ -31,7 +31,10 @@ from dynamos.spans import Recorder, Span, Tracer
 from dynamos.trace_forms import trace_forms, trace_ids
 
 COLLECTOR = "collector.linkerd-jaeger:4317"
-"""Where spans go if neither the service nor OTEL_EXPORTER_OTLP_ENDPOINT says."""
+"""Where spans go if neither the service nor one of ENDPOINTS says."""
+
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""The variables that say where spans go. The first that does counts."""
 
 SEND_SECONDS = 1.0
 """Seconds that all of sending may take, however the collector fails."""
@@ -44,8 +47,8 @@ _collector = COLLECTOR
 def InitTracer(service_name: str, tracing_host: str) -> Tracer:
     """A tracer of spans of this service, and where to send all of this process: ``tracing_host``.
 
-    That is HOST:PORT or a URL, OTLP over gRPC, plaintext; OTEL_EXPORTER_OTLP_ENDPOINT overrides it. Never waits and
-    never fails. What uses OpenTelemetry's API by itself makes spans of this service too.
+    That is HOST:PORT or a URL, OTLP over gRPC, plaintext; ENDPOINTS override it. Never waits and never fails. What uses
+    OpenTelemetry's API by itself makes spans of this service too.
     """
     global _collector
     _collector = tracing_host or COLLECTOR
@@ -63,7 +66,7 @@ def flush() -> None:
     spans = _recorder.take()
     if not spans:
         return
-    collector = os.getenv("OTEL_EXPORTER_OTLP_ENDPOINT") or _collector
+    collector = next(filter(None, map(os.getenv, ENDPOINTS)), _collector)
     try:
         from dynamos.span_export import send
 

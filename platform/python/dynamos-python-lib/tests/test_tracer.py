@@ -232,6 +232,14 @@ def test_the_environment_tells_another_collector(collector, monkeypatch):
     assert list(collector.take(1)) == ["sql-query: query"]
 
 
+def test_what_the_environment_says_of_traces_goes_first(collector, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"http://{collector.address}")
+    InitTracer("sql-query", "localhost:1").start_span("query").end()
+    flush()
+    assert list(collector.take(1)) == ["sql-query: query"]
+
+
 def test_the_environment_tells_where_a_service_runs(monkeypatch):
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.namespace=uva, k8s.job.name=a%2Cb,broken,service.name=x")
     with InitTracer("own", "").start_as_current_span("work") as span:
