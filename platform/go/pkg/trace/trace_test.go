@@ -194,7 +194,7 @@ func TestAReceiverHoldsUpNobody(t *testing.T) {
 			}
 			listener.Close()
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+listener.Addr().String())
-		}, flushTimeout / 2},
+		}, flushTimeout}, // which isn't waited for: that would take longer
 		{"that takes no connection", func(t *testing.T) {
 			listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 			if err != nil {
