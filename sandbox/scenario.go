@@ -68,19 +68,29 @@ func (s *session) runScenarios(ctx context.Context, chosen []*scenarios.Scenario
 	report := &ReplayReport{Passed: true}
 	for i, sc := range chosen {
 		progress.Report(ctx, progress.Update{What: sc.Name, Done: int64(i), Total: int64(len(chosen)), Unit: "scenarios"})
-		begun := time.Now()
-		result, err := scenarios.Run(ctx, platform, sc)
+		result, err := s.play(ctx, platform, sc)
 		if err != nil {
 			return nil, err
-		}
-		s.replayed.Store(&replayed{begun, time.Now()})
-		if !result.Passed {
-			result.Trace = s.traceSince(ctx, begun)
 		}
 		report.Passed = report.Passed && result.Passed
 		report.Results = append(report.Results, result)
 	}
 	return report, nil
+}
+
+// play runs one scenario. If it fails, the result names the request's trace.
+func (s *session) play(ctx context.Context, platform scenarios.Platform, sc *scenarios.Scenario) (scenarios.Result, error) {
+	begun := time.Now()
+	result, err := scenarios.Run(ctx, platform, sc)
+	if err != nil {
+		return result, err
+	}
+	request := replayed{begun, time.Now(), result.Answer.JobID}
+	s.replayed.Store(&request)
+	if !result.Passed {
+		result.Trace = s.traceOf(ctx, request)
+	}
+	return result, nil
 }
 
 // inFolder names the files of an error as the user would, who named one outside the workspace.

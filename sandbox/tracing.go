@@ -50,22 +50,25 @@ func (s *session) receiveSpans(ctx context.Context, net cluster.Network) (open [
 // lastSpans is how long the spans of a request that was answered may be on their way.
 const lastSpans = 3 * time.Second
 
-// replayed is when a scenario's request was sent and answered.
-type replayed struct{ begun, answered time.Time }
+// replayed is when a scenario's request was sent and answered, and the job that the answer names; empty where it names none.
+type replayed struct {
+	begun, answered time.Time
+	job             string
+}
 
 // awaitReplayed waits until something of the last scenario's request has arrived, if that can still be on its way: before that
 // the newest request would be another.
 func (s *session) awaitReplayed(ctx context.Context) {
 	if last := s.replayed.Load(); last != nil && time.Since(last.answered) < lastSpans {
-		s.traceSince(ctx, last.begun)
+		s.traceOf(ctx, *last)
 	}
 }
 
-// traceSince is the id of the trace of a request that began at a time; empty if nobody sends spans.
-func (s *session) traceSince(ctx context.Context, begun time.Time) string {
+// traceOf is the id of a request's trace; empty if nobody sends spans.
+func (s *session) traceOf(ctx context.Context, request replayed) string {
 	ctx, cancel := context.WithTimeout(ctx, lastSpans)
 	defer cancel()
-	trace := s.spans.Since(ctx, begun)
+	trace := s.spans.Since(ctx, request.begun, request.job)
 	if trace == nil {
 		return ""
 	}

@@ -1,12 +1,15 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
 	"github.com/dynsandbox/dynsandbox/sandbox/tracing"
@@ -36,6 +39,30 @@ func TestSpansAreReceivedWhereTheyCanBe(t *testing.T) {
 		if open, err := s.receiveSpans(t.Context(), network); err != nil || len(open) != 2 {
 			t.Errorf("open %v, error %v", open, err)
 		}
+	}
+}
+
+// answering is a platform that answers with a job, whose spans arrive together with those of another.
+type answering struct{ spans *tracing.Store }
+
+func (a answering) Do(context.Context, scenarios.Request) (scenarios.Answer, error) {
+	now := time.Now()
+	a.spans.Add(&tracing.Span{Trace: "its", ID: "1", Job: "ann-1", Start: now},
+		&tracing.Span{Trace: "earlier", ID: "1", Job: "bob-2", Start: now.Add(-time.Microsecond)},
+		&tracing.Span{Trace: "later", ID: "1", Job: "bob-3", Start: now.Add(time.Microsecond)})
+	return scenarios.Answer{Status: http.StatusOK, JobID: "ann-1", Responses: []string{"1"}}, nil
+}
+
+func TestTraceIsOfTheScenariosJob(t *testing.T) {
+	t.Parallel()
+	s := &session{spans: tracing.NewStore(tracing.DefaultLimits)}
+	fails := &scenarios.Scenario{Timeout: time.Minute, Expect: scenarios.Expect{Status: http.StatusForbidden, Count: -1}}
+	got, err := s.play(t.Context(), answering{s.spans}, fails)
+	if err != nil || got.Passed || got.Trace != "its" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if last := s.replayed.Load(); last == nil || last.job != "ann-1" {
+		t.Errorf("the last one is %+v", last)
 	}
 }
 

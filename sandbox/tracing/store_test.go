@@ -170,7 +170,7 @@ func TestSinceWaits(t *testing.T) {
 	st := NewStore(DefaultLimits)
 	st.Add(at(0, "before", "a", ""))
 	found := make(chan *Trace, 1)
-	go func() { found <- st.Since(t.Context(), noon.Add(time.Millisecond)) }()
+	go func() { found <- st.Since(t.Context(), noon.Add(time.Millisecond), "") }()
 	st.Add(at(5, "after", "b", "a")) // its beginning is not there yet
 	st.Add(at(2, "after", "a", ""))
 	if got := <-found; got == nil || got.ID != "after" || len(got.Spans) != 2 {
@@ -178,7 +178,34 @@ func TestSinceWaits(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if got := st.Since(ended, noon.Add(time.Hour)); got != nil {
+	if got := st.Since(ended, noon.Add(time.Hour), ""); got != nil {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// Of several requests since a time it is the one of the job, whenever that comes.
+func TestSinceKnowsTheJob(t *testing.T) {
+	t.Parallel()
+	of := func(ms int, trace, job string) *Span {
+		s := at(ms, trace, "a", "")
+		s.Job = job
+		return s
+	}
+	st := NewStore(DefaultLimits)
+	st.Add(of(0, "before", "ann-1"), of(5, "unnamed", ""), of(9, "newest", "bob-2"), of(3, "earliest", "eve-3"))
+	since := noon.Add(time.Millisecond)
+	if got := st.Since(t.Context(), since, ""); got == nil || got.ID != "earliest" {
+		t.Errorf("without a job: %+v", got)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got := st.Since(ended, since, "ann-1"); got == nil || got.ID != "unnamed" {
+		t.Errorf("a job that no span names: %+v", got)
+	}
+	found := make(chan *Trace, 1)
+	go func() { found <- st.Since(t.Context(), since, "ann-1") }()
+	st.Add(of(4, "hers", "ann-1"))
+	if got := <-found; got == nil || got.ID != "hers" {
+		t.Errorf("of the job: %+v", got)
 	}
 }

@@ -129,19 +129,25 @@ func (st *Store) Find(of string) (*Trace, error) {
 	return nil, fmt.Errorf("%w of a job, data request or trace %q", ErrNone, of)
 }
 
-// Since waits for the first span of a request that began at a time or later, and returns its trace; nil when ctx ends before.
-func (st *Store) Since(ctx context.Context, begun time.Time) *Trace {
+// Since waits for a request that began at a time or later, and returns its trace: the one of the job, or where none is given
+// the earliest whose first span has arrived. When ctx ends before, it is the earliest of those that name no job, as services
+// of the original don't; nil if there is none.
+func (st *Store) Since(ctx context.Context, begun time.Time, job string) *Trace {
 	for {
 		arrived := st.arrival()
-		for _, t := range st.those(func(_ string, t *stored) bool { return !t.start.Before(begun) }) {
-			if t.whole() {
+		var unnamed *Trace
+		for _, t := range slices.Backward(st.those(func(_ string, t *stored) bool { return !t.start.Before(begun) })) {
+			switch {
+			case job != "" && slices.Contains(t.Jobs, job), job == "" && t.whole():
 				return t
+			case unnamed == nil && len(t.Jobs) == 0 && t.whole():
+				unnamed = t
 			}
 		}
 		select {
 		case <-arrived:
 		case <-ctx.Done():
-			return nil
+			return unnamed
 		}
 	}
 }
