@@ -63,13 +63,26 @@ func TestTraceIsATree(t *testing.T) {
 func TestSpansInACircle(t *testing.T) {
 	t.Parallel()
 	st := NewStore(DefaultLimits)
-	st.Add(at(0, "t1", "a", "b"), at(1, "t1", "b", "a"), at(2, "t1", "c", "c"))
+	st.Add(at(3, "t1", "a", "b"), at(2, "t1", "b", "a"), at(4, "t1", "c", "c"), at(5, "t1", "d", "a"), at(0, "t1", "e", ""))
 	trace, err := st.Find("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := trace.WriteText(&strings.Builder{}); err != nil {
-		t.Error(err)
+	var order []string
+	for _, s := range trace.Spans {
+		order = append(order, fmt.Sprint(s.ID, s.Depth))
+	}
+	if got := strings.Join(order, " "); got != "e0 c0 b0 a1 d2" || trace.Count != len(order) {
+		t.Errorf("of %d spans the order is %s", trace.Count, got)
+	}
+	var b strings.Builder
+	if err := trace.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range trace.Spans {
+		if !strings.Contains(b.String(), s.Name) {
+			t.Errorf("%s is not in\n%s", s.Name, b.String())
+		}
 	}
 }
 

@@ -55,10 +55,15 @@ func (t *stored) trace(id string) *Trace {
 	trace.Jobs = slices.Sorted(maps.Keys(jobs))
 	trace.Seconds = end.Sub(t.start).Seconds()
 	byStart := func(a, b *Span) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID)) }
+	reached := make(map[string]bool, len(t.spans))
 	var walk func(spans []*Span, depth int)
 	walk = func(spans []*Span, depth int) {
 		slices.SortFunc(spans, byStart)
 		for _, span := range spans {
+			if reached[span.ID] {
+				continue
+			}
+			reached[span.ID] = true
 			span := *span // the same span may be in the tree of another call
 			span.Depth = depth
 			trace.Spans = append(trace.Spans, &span)
@@ -71,6 +76,11 @@ func (t *stored) trace(id string) *Trace {
 	whole, orphans := split(roots, func(s *Span) bool { return s.Parent == "" })
 	walk(whole, 0)
 	walk(orphans, 0)
+	if len(trace.Spans) < len(t.spans) { // the others follow each other in circles, each of which begins at its earliest
+		for _, span := range slices.SortedFunc(maps.Values(t.spans), byStart) {
+			walk([]*Span{span}, 0)
+		}
+	}
 	if len(trace.Spans) > 0 {
 		trace.Name = trace.Spans[0].who() + " " + trace.Spans[0].Name
 	}
