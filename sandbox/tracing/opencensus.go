@@ -55,9 +55,6 @@ func ended(err error) error {
 func fromOpenCensus(from *opencensus.Span, node *common.Node) *Span {
 	start := from.GetStartTime().AsTime()
 	span := &Span{
-		Trace:   id(from.GetTraceId()),
-		ID:      id(from.GetSpanId()),
-		Parent:  id(from.GetParentSpanId()),
 		Name:    from.GetName().GetValue(),
 		Start:   start,
 		Seconds: max(0, from.GetEndTime().AsTime().Sub(start).Seconds()),
@@ -67,8 +64,9 @@ func fromOpenCensus(from *opencensus.Span, node *common.Node) *Span {
 	if from.GetKind() != opencensus.Span_SPAN_KIND_UNSPECIFIED {
 		span.Kind = strings.ToLower(from.GetKind().String())
 	}
+	span.identify(from.GetTraceId(), from.GetSpanId(), from.GetParentSpanId())
 	for _, link := range from.GetLinks().GetLink() {
-		span.Links = append(span.Links, Link{id(link.GetTraceId()), id(link.GetSpanId())})
+		span.link(link.GetTraceId(), link.GetSpanId())
 	}
 	attributes := map[string]string{serviceAttribute: node.GetServiceInfo().GetName()}
 	for name, value := range from.GetAttributes().GetAttributeMap() {

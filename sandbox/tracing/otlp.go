@@ -41,9 +41,6 @@ func (s otlpServer) Export(_ context.Context, request *collector.ExportTraceServ
 func fromOTLP(from *otlp.Span, process map[string]string) *Span {
 	start := unixNano(from.GetStartTimeUnixNano())
 	span := &Span{
-		Trace:   id(from.GetTraceId()),
-		ID:      id(from.GetSpanId()),
-		Parent:  id(from.GetParentSpanId()),
 		Name:    from.GetName(),
 		Kind:    strings.ToLower(strings.TrimPrefix(from.GetKind().String(), "SPAN_KIND_")),
 		Start:   start,
@@ -58,8 +55,9 @@ func fromOTLP(from *otlp.Span, process map[string]string) *Span {
 			span.Error = text
 		}
 	}
+	span.identify(from.GetTraceId(), from.GetSpanId(), from.GetParentSpanId())
 	for _, link := range from.GetLinks() {
-		span.Links = append(span.Links, Link{id(link.GetTraceId()), id(link.GetSpanId())})
+		span.link(link.GetTraceId(), link.GetSpanId())
 	}
 	attributes := maps.Clone(process)
 	maps.Copy(attributes, otlpAttributes(from.GetAttributes()))
@@ -68,16 +66,6 @@ func fromOTLP(from *otlp.Span, process map[string]string) *Span {
 }
 
 func unixNano(n uint64) time.Time { return time.Unix(0, int64(n)) }
-
-// id is an id as text; empty for one that is none.
-func id(b []byte) string {
-	for _, one := range b {
-		if one != 0 {
-			return hex.EncodeToString(b)
-		}
-	}
-	return ""
-}
 
 func otlpAttributes(list []*common.KeyValue) map[string]string {
 	attributes := map[string]string{}

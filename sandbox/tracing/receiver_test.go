@@ -86,6 +86,40 @@ func TestOTLP(t *testing.T) {
 	}
 }
 
+// What is no id is kept neither as a span's nor as a link's: nothing else bounds how long it is.
+func TestIDsAreOfTheirLength(t *testing.T) {
+	t.Parallel()
+	st, conn := receive(t)
+	span := func(trace, id, parent int) *otlp.Span {
+		return &otlp.Span{TraceId: bytes(trace, 1), SpanId: bytes(id, 1), ParentSpanId: bytes(parent, 1)}
+	}
+	with := span(16, 8, 8)
+	for _, n := range [][2]int{{17, 8}, {16, 7}, {1000, 1000}, {16, 8}} {
+		with.Links = append(with.Links, &otlp.Span_Link{TraceId: bytes(n[0], 1), SpanId: bytes(n[1], 1)})
+	}
+	export := func(spans ...*otlp.Span) {
+		t.Helper()
+		_, err := collector.NewTraceServiceClient(conn).Export(t.Context(), &collector.ExportTraceServiceRequest{ResourceSpans: []*otlp.ResourceSpans{{
+			ScopeSpans: []*otlp.ScopeSpans{{Spans: spans}},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	export(span(15, 8, 8), span(1000, 8, 8), span(16, 4, 8), span(16, 16, 8), span(16, 8, 9), span(16, 8, 1000))
+	if all := st.Traces(); len(all) > 0 {
+		t.Errorf("kept %+v", all[0].Spans[0])
+	}
+	export(with)
+	if all := st.Traces(); len(all) != 1 || !reflect.DeepEqual(all[0].Spans[0].Links, []Link{{traceOne, spanOne}}) {
+		t.Errorf("kept %+v", all)
+	}
+	oc := fromOpenCensus(&opencensus.Span{TraceId: bytes(16, 1), SpanId: bytes(9, 1)}, nil)
+	if st.Add(oc); len(st.Traces()) != 1 || oc.ID != "" {
+		t.Errorf("kept %+v", oc)
+	}
+}
+
 func TestOpenCensus(t *testing.T) {
 	t.Parallel()
 	st, conn := receive(t)

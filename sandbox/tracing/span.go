@@ -1,6 +1,9 @@
 package tracing
 
-import "time"
+import (
+	"encoding/hex"
+	"time"
+)
 
 // Span is one hop of a request, as its service told it.
 type Span struct {
@@ -26,6 +29,36 @@ type Span struct {
 type Link struct {
 	Trace string `json:"trace"`
 	ID    string `json:"id"`
+}
+
+const traceBytes, spanBytes = 16, 8 // of the ids
+
+// identify gives the span its ids. If one isn't what an id is, the span gets none: see [Store.Add].
+func (s *Span) identify(trace, span, parent []byte) {
+	if len(parent) > 0 && len(parent) != spanBytes {
+		return
+	}
+	s.Trace, s.ID, s.Parent = id(trace, traceBytes), id(span, spanBytes), id(parent, spanBytes)
+}
+
+// link adds a link, unless its ids aren't what ids are.
+func (s *Span) link(trace, span []byte) {
+	if l := (Link{id(trace, traceBytes), id(span, spanBytes)}); l.Trace != "" && l.ID != "" {
+		s.Links = append(s.Links, l)
+	}
+}
+
+// id is an id of so many bytes as text; empty for one that is none.
+func id(b []byte, size int) string {
+	if len(b) != size {
+		return ""
+	}
+	for _, one := range b {
+		if one != 0 {
+			return hex.EncodeToString(b)
+		}
+	}
+	return ""
 }
 
 // The attributes that the platform's services give their spans, or their processes.
