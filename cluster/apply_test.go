@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -89,8 +90,19 @@ func (s *apiServer) refuse(w http.ResponseWriter, r *http.Request, o map[string]
 	switch {
 	case strings.HasPrefix(said, "failed to create typed patch object"):
 		failure.Code = http.StatusInternalServerError
+	case len(at) > 6 && at[len(at)-3] == "ending":
+		failure.Code, failure.Reason = http.StatusForbidden, metav1.StatusReasonForbidden
+		failure.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{
+			Type: corev1.NamespaceTerminatingCause, Field: "metadata.namespace", Message: "namespace ending is being terminated",
+		}}}
 	case len(at) > 6 && at[len(at)-3] == "new" && r.URL.Query().Has("dryRun"):
 		failure.Code, failure.Reason, failure.Details = http.StatusNotFound, metav1.StatusReasonNotFound, &metav1.StatusDetails{Kind: "namespaces", Name: "new"}
+	case s.objects[r.URL.Path] != nil && fmt.Sprint(selectedBy(o)) != fmt.Sprint(selectedBy(s.objects[r.URL.Path])):
+		failure.Code, failure.Reason = http.StatusUnprocessableEntity, metav1.StatusReasonInvalid
+		failure.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{Field: "spec.selector", Message: "field is immutable"}}}
+	case strings.HasPrefix(said, "denied"):
+		failure.Code, failure.Reason = http.StatusForbidden, metav1.StatusReasonForbidden
+		failure.Message = fmt.Sprintf("deployments.apps %q is forbidden: %s", at[len(at)-1], said)
 	case said != "":
 		failure.Code, failure.Reason = http.StatusUnprocessableEntity, metav1.StatusReasonInvalid
 		failure.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{Field: "spec.replicas", Message: said}}}
@@ -100,6 +112,11 @@ func (s *apiServer) refuse(w http.ResponseWriter, r *http.Request, o map[string]
 	w.WriteHeader(int(failure.Code))
 	json.NewEncoder(w).Encode(failure)
 	return true
+}
+
+func selectedBy(o map[string]any) any {
+	selector, _, _ := unstructured.NestedFieldNoCopy(o, "spec", "selector")
+	return selector
 }
 
 // patch counts the resource version up only where something changes, as server-side apply does.

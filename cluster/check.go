@@ -12,9 +12,11 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
 
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
@@ -64,15 +66,47 @@ func (c *Client) dryRun(ctx context.Context, o Object) error {
 	u := c.labelled(o)
 	options := metav1.ApplyOptions{FieldManager: fieldManager, Force: true, DryRun: []string{metav1.DryRunAll}}
 	_, err = c.at(p).Apply(ctx, u.GetName(), u, options)
-	if details := (apierrors.APIStatus)(nil); errors.As(err, &details) && apierrors.IsNotFound(err) && details.Status().Details != nil && details.Status().Details.Kind == "namespaces" {
+	if namespaceMissing(err) {
 		p.namespace = releaseNamespace // its own comes with it
 		u.SetNamespace(p.namespace)
+		u.SetName(unlikely(o.GetName()))
 		_, err = c.at(p).Apply(ctx, u.GetName(), u, options)
+		rename(err, u.GetName(), o.GetName())
 	}
 	if err != nil {
 		return fmt.Errorf("check %s: %w", o.ID(), err)
 	}
 	return nil
+}
+
+// namespaceMissing tells that the namespace of an object isn't there, or about to go.
+func namespaceMissing(err error) bool {
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return true
+	}
+	var status apierrors.APIStatus
+	return apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
+}
+
+// unlikely is a name like another, which no object has: what may not change of one that has it is no fault of a new one. It is no
+// longer than a name of that length may be.
+func unlikely(name string) string {
+	const random = 8
+	return name[:min(len(name), max(1, len(name)-random))] + rand.String(random)
+}
+
+// rename has the API server speak of an object by another name.
+func rename(err error, from, to string) {
+	var status *apierrors.StatusError
+	if !errors.As(err, &status) {
+		return
+	}
+	status.ErrStatus.Message = strings.ReplaceAll(status.ErrStatus.Message, from, to)
+	if details := status.ErrStatus.Details; details != nil {
+		for i := range details.Causes {
+			details.Causes[i].Message = strings.ReplaceAll(details.Causes[i].Message, from, to)
+		}
+	}
 }
 
 // refused is one thing that the API server doesn't take.

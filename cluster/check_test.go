@@ -8,6 +8,44 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
+// An object whose namespace isn't there, or about to go, is tried elsewhere, where the name may be another's.
+func TestCheckWithoutTheNamespace(t *testing.T) {
+	t.Parallel()
+	selecting := func(namespace, name string) Object {
+		o := applied("apps/v1", "Deployment", namespace, name, map[string]any{"spec": map[string]any{"selector": namespace}})
+		o.Template = "charts/a/templates/a.yaml"
+		return o
+	}
+	const long = "a-name-as-long-as-a-name-of-a-service-may-be-which-is-sixty-three"
+	api := &apiServer{objects: map[string]map[string]any{}}
+	var objects []Object
+	for _, name := range []string{"a", "reader", long[:63]} {
+		api.objects["/apis/apps/v1/namespaces/default/deployments/"+name] = selecting("default", name).Object
+		objects = append(objects, selecting("new", name), selecting("ending", name))
+	}
+	c := clientOf(t, api)
+	if err := c.Check(t.Context(), fstest.MapFS{}, objects); err != nil {
+		t.Error(err)
+	}
+	elsewhere := 0
+	for _, name := range api.order {
+		if len(name) > 63 {
+			t.Errorf("%s was tried, which is too long", name)
+		}
+		if api.objects["/apis/apps/v1/namespaces/default/deployments/"+name] == nil {
+			elsewhere++
+		}
+	}
+	if elsewhere != len(objects) {
+		t.Errorf("%d of %d were tried under another name: %q", elsewhere, len(objects), api.order)
+	}
+	here := []Object{selecting("new", "b"), selecting("default", "a")}
+	here[1].Object["spec"] = map[string]any{"selector": "another"}
+	if err := c.Check(t.Context(), fstest.MapFS{}, here); err == nil || !strings.Contains(err.Error(), "Deployment default/a: spec.selector") {
+		t.Errorf("a selector that changes: %v", err)
+	}
+}
+
 // What the API server refuses is told with the template and, where only one line can be meant, the line; nothing is changed.
 func TestCheck(t *testing.T) {
 	t.Parallel()
@@ -33,11 +71,13 @@ func TestCheck(t *testing.T) {
 	bad := append(good,
 		deployment("uva", "field", `failed to create typed patch object (uva/field; apps/v1, Kind=Deployment): .spec.containers[name="a:b"].imagePullPolicyy: field not declared in schema`),
 		deployment("new", "two", "must not be negative"), // in a namespace that isn't there yet
+		deployment("new", "policy", "denied by a policy"),
 		deployment("uva", "one", "must not be negative"))
 	err := c.Check(t.Context(), workspace, bad)
 	want := []string{
 		`charts/a/templates/field.yaml:5:7: Deployment uva/field: .spec.containers[name="a:b"].imagePullPolicyy: field not declared in schema`,
 		"charts/a/templates/one.yaml:1:8: Deployment uva/one: spec.replicas: must not be negative",
+		`charts/a/templates/policy.yaml: Deployment new/policy: deployments.apps "policy" is forbidden: denied by a policy`,
 		"charts/a/templates/two.yaml: Deployment new/two: spec.replicas: must not be negative",
 	}
 	if fault.AsInvalids(err) == nil || err.Error() != strings.Join(want, "\n") {
