@@ -36,7 +36,7 @@ func (c *Client) Check(ctx context.Context, workspace fs.FS, objects []Object) e
 				mu.Lock()
 				defer mu.Unlock()
 				for _, p := range problems {
-					line, column := placeOf(workspace, o.Template, p.field)
+					line, column := placeOf(workspace, o, p.field)
 					invalid = append(invalid, fault.Invalid{File: o.Template, Line: line, Column: column, Problem: o.ID() + ": " + p.text})
 				}
 				return nil
@@ -152,25 +152,70 @@ func refusal(err error) (out []refused) {
 // lastName is the last name in the path of a field: spec.containers[0].image, .spec.containers[name="a:b"].image.
 var lastName = regexp.MustCompile(`([A-Za-z_][\w-]*)(?:\[[^\]]*\])?$`)
 
-// placeOf returns line and column of a field in a template, or zeros when it isn't written there or more than once: which one an
-// object comes from can't be told then.
-func placeOf(workspace fs.FS, template, field string) (line, column int) {
+// placeOf returns line and column of a field in an object's template, or zeros when it isn't written in the object's part of it, or
+// more than once: which one is meant can't be told then.
+func placeOf(workspace fs.FS, o Object, field string) (line, column int) {
 	name := lastName.FindStringSubmatch(field)
 	if name == nil {
 		return 0, 0
 	}
-	text, err := fs.ReadFile(workspace, template)
+	text, err := fs.ReadFile(workspace, o.Template)
 	if err != nil {
 		return 0, 0
 	}
+	lines := strings.Split(string(text), "\n")
+	from, to := partOf(lines, o)
 	key := regexp.MustCompile(`(?:^|[\s{,"'])(` + regexp.QuoteMeta(name[1]) + `)["']?\s*:`)
-	for i, l := range strings.Split(string(text), "\n") {
+	for i, l := range lines[from:to] {
 		for _, at := range key.FindAllStringSubmatchIndex(l, -1) {
 			if line > 0 {
 				return 0, 0
 			}
-			line, column = i+1, len([]rune(l[:at[2]]))+1
+			line, column = from+i+1, len([]rune(l[:at[2]]))+1
 		}
 	}
 	return line, column
+}
+
+// partOf returns the lines of a template that an object comes from: the only document, or the only one with its kind and name,
+// where an expression may be either. Otherwise they are none.
+func partOf(lines []string, o Object) (from, to int) {
+	var parts, own [][2]int
+	begin := 0
+	for i := range len(lines) + 1 {
+		if i < len(lines) && !strings.HasPrefix(lines[i], "---") {
+			continue
+		}
+		part := strings.Join(lines[begin:i], "\n")
+		if strings.TrimSpace(part) != "" {
+			parts = append(parts, [2]int{begin, i})
+		}
+		if says(kindLine, part, o.GetKind()) && says(nameLine, part, o.GetName()) {
+			own = append(own, [2]int{begin, i})
+		}
+		begin = i + 1
+	}
+	if len(parts) == 1 {
+		own = parts
+	}
+	if len(own) != 1 {
+		return 0, 0
+	}
+	return own[0][0], own[0][1]
+}
+
+// What a document of a template says of its object, where it has a line for each.
+var (
+	kindLine = regexp.MustCompile(`(?m)^kind:[ \t]*(.*)$`)
+	nameLine = regexp.MustCompile(`(?m)^metadata:[^\n]*\n(?:[ \t#][^\n]*\n|\{\{[^\n]*\n|\n)*?[ \t]+name:[ \t]*(.*)$`)
+)
+
+// says reports whether a line of a document has a value, or may have it.
+func says(line *regexp.Regexp, document, value string) bool {
+	found := line.FindStringSubmatch(document)
+	if found == nil {
+		return false
+	}
+	written, _, _ := strings.Cut(found[1], " #")
+	return strings.Contains(found[1], "{{") || strings.Trim(strings.TrimSpace(written), `"'`) == value
 }

@@ -8,6 +8,43 @@ import (
 	"github.com/dynsandbox/dynsandbox/internal/fault"
 )
 
+// Of several documents in a template only the object's own says where a field is.
+func TestPlaceOfAField(t *testing.T) {
+	t.Parallel()
+	const (
+		service    = "kind: Service\nmetadata:\n  name: a\nspec:\n  replicas: 2\n"
+		deployment = "kind: Deployment\nmetadata:\n  # its name\n  name: a\nspec:\n"
+		replicas   = "  replicas: 1\n"
+	)
+	for name, test := range map[string]struct {
+		template string
+		line     int
+	}{
+		"in another document": {service + "---\n" + deployment, 0},
+		"in both":             {service + "---\n" + deployment + replicas, 12},
+		"twice in its own":    {deployment + replicas + replicas + "---\n" + service, 0},
+		"the first":           {"---\n" + deployment + replicas + "---\n" + service, 7},
+		"after a loop":        {"{{- range .Values.x }}\n---\n" + strings.Replace(deployment, "name: a", "name: {{ . }}", 1) + replicas + "---\n" + service, 8},
+		"quoted, with a comment": {
+			service + "---\n" + strings.Replace(deployment, "name: a", `name: "a"  # ours`, 1) + replicas, 12,
+		},
+		"of two of a kind": {
+			deployment + replicas + "---\n" + strings.Replace(deployment, "name: a", "name: b", 1) + replicas, 6,
+		},
+		"of two that may be it": {
+			deployment + replicas + "---\n" + strings.Replace(deployment, "name: a", "name: {{ .Values.b }}", 1) + replicas, 0,
+		},
+		"one document of any form": {"---\n{kind: Deployment,\n replicas: 1}", 3},
+		"documents of any form":    {"{kind: Deployment,\n replicas: 1}\n---\n{kind: Service}", 0},
+	} {
+		o := applied("apps/v1", "Deployment", "uva", "a", nil)
+		o.Template = "t.yaml"
+		if line, _ := placeOf(fstest.MapFS{"t.yaml": {Data: []byte(test.template)}}, o, "spec.replicas"); line != test.line {
+			t.Errorf("%s: line %d, want %d of\n%s", name, line, test.line, test.template)
+		}
+	}
+}
+
 // An object whose namespace isn't there, or about to go, is tried elsewhere, where the name may be another's.
 func TestCheckWithoutTheNamespace(t *testing.T) {
 	t.Parallel()
