@@ -67,6 +67,7 @@ dynsandbox venv made goes with the folder, one of your own stays.`,
 
 func newArchetype(g *global) *cobra.Command {
 	var a scaffold.Archetype
+	var weight int
 	c := &cobra.Command{
 		Use:   "archetype NAME",
 		Short: "Write a new archetype, or take it out again",
@@ -82,17 +83,14 @@ sandbox runs the workspace, it waits until that is in the platform, and runs the
 	}
 	f := c.Flags()
 	f.StringVar(&a.ComputeProvider, "compute-provider", "", "who computes: dataProvider or other (default dataProvider)")
-	f.IntVar(&a.Weight, "weight", 0, "of several that are allowed the lightest is chosen (default: heavier than all others)")
+	f.IntVar(&weight, "weight", 0, "of several that are allowed the lightest is chosen (default: heavier than all others)")
 	f.StringSliceVar(&a.Providers, "provider", nil, "`DATA PROVIDER`s whose agreements allow it (default: all that can); with commas, or repeated")
 	g.newPart(c, []string{"compute-provider", "weight", "provider"}, part{
-		fits: func() error {
-			if f.Changed("weight") && a.Weight < 1 {
-				return fmt.Errorf("--weight: %d is no weight, which must be positive", a.Weight)
-			}
-			return nil
-		},
 		add: func(ctx context.Context, st sandbox.State, here, name string, opts sandbox.ScaffoldOptions) (*sandbox.ScaffoldReport, error) {
 			a.Name = name
+			if f.Changed("weight") {
+				a.Weight = &weight
+			}
 			return sandbox.AddArchetype(ctx, st, here, a, opts)
 		},
 		remove: sandbox.RemoveArchetype,
@@ -101,7 +99,7 @@ sandbox runs the workspace, it waits until that is in the platform, and runs the
 }
 
 func newAgent(g *global) *cobra.Command {
-	var a scaffold.Agent
+	a := scaffold.Agent{Rows: new(int)}
 	var third bool
 	var providers []string
 	c := &cobra.Command{
@@ -125,7 +123,7 @@ request of theirs; requests of others choose as they did.
 	}
 	f := c.Flags()
 	f.StringVar(&a.Like, "like", "", "the `AGENT` that it is made like (default: the first that anybody may ask for something, or that is a third party)")
-	f.IntVar(&a.Rows, "rows", scaffold.DefaultRows, "how many of that one's rows it begins with, of each table")
+	f.IntVar(a.Rows, "rows", scaffold.DefaultRows, "how many of that one's rows it begins with, of each table")
 	f.BoolVar(&third, "third-party", false, "it computes on the data of others, and has none")
 	f.StringSliceVar(&providers, "provider", nil, "`DATA PROVIDER`s whose agreements let the third party compute (default: all that can); with commas, or repeated")
 	g.newPart(c, []string{"like", "rows", "third-party", "provider"}, part{
@@ -135,8 +133,6 @@ request of theirs; requests of others choose as they did.
 				return errors.New("--rows has no meaning with --third-party")
 			case !third && f.Changed("provider"):
 				return errors.New("--provider has a meaning only with --third-party")
-			case a.Rows < 1:
-				return fmt.Errorf("--rows: %d is no number of rows, of which there must be at least one", a.Rows)
 			}
 			return nil
 		},

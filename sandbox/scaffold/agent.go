@@ -19,7 +19,7 @@ import (
 type Agent struct {
 	Name string
 	Like string // the party that it is made like; by default the first that somebody may ask for something
-	Rows int    // how many of that party's rows it begins with, of each table; 0: DefaultRows
+	Rows *int   // how many of that party's rows it begins with, of each table; nil: DefaultRows
 }
 
 // DefaultRows is how many rows a party begins with, unless another number is asked for.
@@ -42,9 +42,12 @@ func AddAgent(w Workspace, a Agent) (*Added, error) {
 	if !agentName.MatchString(a.Name) {
 		return nil, wrongAgentName(a.Name, 63)
 	}
-	a.Rows = cmp.Or(a.Rows, DefaultRows)
-	if a.Rows < 0 {
-		return nil, wrong("", "--rows: %d is no number of rows, of which there must be at least one", a.Rows)
+	rows := DefaultRows
+	if a.Rows != nil {
+		rows = *a.Rows
+	}
+	if rows < 1 {
+		return nil, wrong("", "--rows: %d is no number of rows, of which there must be at least one", rows)
 	}
 	launch, err := w.readLaunchFiles()
 	if err != nil {
@@ -73,7 +76,7 @@ func AddAgent(w Workspace, a Agent) (*Added, error) {
 	if err != nil {
 		return nil, fmt.Errorf("with %s the launch files would have errors: %w", a.Name, err)
 	}
-	data, err := w.agentData(a.Name, model.Name, func(string) int { return a.Rows })
+	data, err := w.agentData(a.Name, model.Name, func(string) int { return rows })
 	if err != nil {
 		return nil, err
 	}

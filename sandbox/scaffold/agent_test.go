@@ -61,8 +61,8 @@ var agentCases = map[string]struct {
 	workspace string
 	agent     Agent
 }{
-	"agent-values":    {"agents-values.txtar", Agent{Name: "East-2", Rows: 2}},
-	"agent-templates": {"agents-templates.txtar", Agent{Name: "EAST", Like: "NORTH", Rows: 1}},
+	"agent-values":    {"agents-values.txtar", Agent{Name: "East-2", Rows: new(2)}},
+	"agent-templates": {"agents-templates.txtar", Agent{Name: "EAST", Like: "NORTH", Rows: new(1)}},
 }
 
 // The whole diff, which git takes, and the way back.
@@ -122,7 +122,7 @@ func TestAgentData(t *testing.T) {
 		{"python/sql-query/Jobs_EAST.csv": "Id;Party\r1;EAST\r2;EAST\r", "python/sql-query/Persons_EAST.csv": "Party;Id\r\r\nEAST;1\r\r\nEAST;2\r\r\n"},
 	} {
 		rows := i + 1
-		added, err := AddAgent(w, Agent{Name: "EAST", Rows: rows})
+		added, err := AddAgent(w, Agent{Name: "EAST", Rows: new(rows)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestAgentData(t *testing.T) {
 	if err := os.Remove(filepath.Join(w.Dir, "python/sql-query/Jobs_EAST.csv")); err != nil {
 		t.Fatal(err)
 	}
-	all, err := AddAgent(w, Agent{Name: "EAST", Rows: 1000})
+	all, err := AddAgent(w, Agent{Name: "EAST", Rows: new(1000)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestAgentVolume(t *testing.T) {
 	large := "Party;Id\n" + strings.Repeat("NORTH;1\n", 100_000)
 	write(t, w, "datasets/NORTH/more/Persons_NORTH.csv", []byte(large))
 	before := snapshot(t, w.Dir)
-	added, err := AddAgent(w, Agent{Name: "EAST", Rows: 20_000})
+	added, err := AddAgent(w, Agent{Name: "EAST", Rows: new(20_000)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +302,8 @@ func TestAgentRefused(t *testing.T) {
 		{Agent{Name: "kube-system"}, "a namespace of Kubernetes' own"},
 		{Agent{Name: "Two-Means"}, `has a scenario "two-means" already`},
 		{Agent{Name: "EAST", Like: "NORHT"}, `(did you mean "NORTH"?)`},
-		{Agent{Name: "EAST", Rows: -1}, "--rows: -1"},
+		{Agent{Name: "EAST", Rows: new(0)}, "--rows: 0 is no number"},
+		{Agent{Name: "EAST", Rows: new(-1)}, "--rows: -1"},
 	} {
 		_, err := AddAgent(withCharts(t, "agents-values.txtar"), c.agent)
 		if err == nil || !strings.Contains(err.Error(), c.says) {

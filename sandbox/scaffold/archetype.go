@@ -18,7 +18,7 @@ const other = "other"
 type Archetype struct {
 	Name            string
 	ComputeProvider string   // dataProvider (the default) or other, a trusted third party
-	Weight          int      // 0: heavier than all others
+	Weight          *int     // nil: heavier than all others
 	Providers       []string // whose agreements allow it; by default all that let somebody ask for something
 }
 
@@ -44,20 +44,15 @@ func AddArchetype(w Workspace, a Archetype) (Changes, error) {
 	if err := w.checkArchetypeFree(a.Name, launch); err != nil {
 		return nil, err
 	}
-	if a.Weight < 0 {
-		return nil, wrong("", "--weight: %d is no weight, which must be positive", a.Weight)
-	}
-	if a.Weight == 0 {
-		a.Weight = 100
-		for _, have := range launch.set.Archetypes {
-			a.Weight = max(a.Weight, have.Weight+100)
-		}
+	weight, err := launch.weight(a)
+	if err != nil {
+		return nil, err
 	}
 	providers, err := w.providers(launch.set, a)
 	if err != nil {
 		return nil, err
 	}
-	if err := launch.addArchetype(a, providers); err != nil {
+	if err := launch.addArchetype(a, weight, providers); err != nil {
 		return nil, err
 	}
 	set, err := launch.check(w, "")
@@ -69,6 +64,21 @@ func AddArchetype(w Workspace, a Archetype) (Changes, error) {
 		return nil, err
 	}
 	return append(scenario, launch.changes()...).sorted(), nil
+}
+
+// weight is what an archetype is to weigh.
+func (l *launchFiles) weight(a Archetype) (int, error) {
+	if a.Weight == nil {
+		weight := 100
+		for _, have := range l.set.Archetypes {
+			weight = max(weight, have.Weight+100)
+		}
+		return weight, nil
+	}
+	if *a.Weight < 1 {
+		return 0, wrong("", "--weight: %d is no weight, which must be positive", *a.Weight)
+	}
+	return *a.Weight, nil
 }
 
 // RemoveArchetype works out what undoes [AddArchetype]; see [RemoveMicroservice].
@@ -184,14 +194,14 @@ func relationLike(a fixtures.Agreement, computeProvider string) (user string, ok
 	return "", false
 }
 
-func (l *launchFiles) addArchetype(a Archetype, providers []string) error {
+func (l *launchFiles) addArchetype(a Archetype, weight int, providers []string) error {
 	f := l.archetypes
 	var model *value
 	if items := f.root.items; len(items) > 0 {
 		model = items[len(items)-1]
 	}
 	element := f.like(model, []field{
-		{"name", a.Name}, {"computeProvider", a.ComputeProvider}, {"resultRecipient", "requestor"}, {"weight", a.Weight},
+		{"name", a.Name}, {"computeProvider", a.ComputeProvider}, {"resultRecipient", "requestor"}, {"weight", weight},
 	})
 	if err := f.insert(f.root, len(f.root.items), element); err != nil {
 		return err

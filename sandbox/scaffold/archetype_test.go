@@ -13,7 +13,7 @@ var archetypes = map[string]struct {
 	archetype Archetype
 }{
 	"archetype-apart":         {"compact.txtar", Archetype{Name: "apart"}},
-	"archetype-spread-shared": {"spread.txtar", Archetype{Name: "Shared-2", ComputeProvider: "other", Weight: 5}},
+	"archetype-spread-shared": {"spread.txtar", Archetype{Name: "Shared-2", ComputeProvider: "other", Weight: new(5)}},
 	"archetype-spread-one":    {"spread.txtar", Archetype{Name: "one", Providers: []string{"SOUTH"}}},
 }
 
@@ -57,6 +57,8 @@ func TestArchetypeRefused(t *testing.T) {
 		{Archetype{Name: strings.Repeat("a", 41)}, "at most 40"},
 		{Archetype{Name: "computetodata"}, `configuration/etcd_launch_files/archetype.json:1:11: there is an archetype "computeToData" already`},
 		{Archetype{Name: "two-means"}, `has a scenario "two-means" already`},
+		{Archetype{Name: "x", Weight: new(0)}, "--weight: 0 is no weight"},
+		{Archetype{Name: "x", Weight: new(-1)}, "--weight: -1 is no weight"},
 		{Archetype{Name: "x", ComputeProvider: "others"}, `(did you mean "other"?)`},
 		{Archetype{Name: "x", Providers: []string{"NORHT"}}, `(did you mean "NORTH"?)`},
 		{Archetype{Name: "x", ComputeProvider: "other"}, "no agreement lets anybody"}, // NORTH allows no third party
