@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -89,5 +91,44 @@ func TestPlatformChartsTraceHost(t *testing.T) {
 	}
 	if containers != 12 {
 		t.Errorf("%d containers", containers)
+	}
+}
+
+// Each container is told where its spans go, and of which namespace they are; without an endpoint it is told neither.
+func TestPlatformChartsSpans(t *testing.T) {
+	t.Parallel()
+	for _, endpoint := range []string{"http://elsewhere:4317", ""} {
+		r, err := RenderWorkspace(filepath.Join("..", "platform"), map[string]any{"otlpEndpoint": endpoint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		containers := 0
+		for _, o := range r.Objects {
+			if o.GetKind() != "Deployment" {
+				continue
+			}
+			list, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
+			for _, c := range list {
+				containers++
+				var got []string
+				env, _ := c.(map[string]any)["env"].([]any)
+				for _, e := range env {
+					v, _ := e.(map[string]any)
+					if name, _ := v["name"].(string); strings.HasPrefix(name, "OTEL_") {
+						got = append(got, fmt.Sprintf("%s=%v", name, v["value"]))
+					}
+				}
+				want := []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_RESOURCE_ATTRIBUTES=service.namespace=" + o.GetNamespace()}
+				if endpoint == "" {
+					want = nil
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("with the endpoint %q a container of %s has %q, want %q", endpoint, o.ID(), got, want)
+				}
+			}
+		}
+		if containers != 12 {
+			t.Errorf("%d containers", containers)
+		}
 	}
 }

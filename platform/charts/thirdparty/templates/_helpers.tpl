@@ -1,0 +1,1 @@
+../../agents/templates/_helpers.tpl
