@@ -188,6 +188,9 @@ func (p *plan) report() []PhaseReport {
 	for _, ph := range p.phases {
 		if r := p.reports[ph.Name]; r != nil {
 			c := *r
+			if c.State == Running {
+				c.Seconds = time.Since(c.Began).Seconds()
+			}
 			c.Beside = slices.Clone(c.Beside)
 			out = append(out, c)
 		}

@@ -228,7 +228,7 @@ func (s *session) Hello(context.Context, *control.HelloRequest) (*control.HelloR
 }
 
 // Up implements the control API. A bring-up that runs already is shown to its end first; what was changed since it read
-// the workspace needs another.
+// the workspace needs another, unless somebody had it stopped.
 func (s *session) Up(req *control.UpRequest, stream control.Control_UpServer) error {
 	for {
 		run, begun := s.startUp(UpOptions{Strict: req.Strict, NoScenario: req.NoScenario, NoWatch: req.NoWatch}, req.Environment)
@@ -236,8 +236,14 @@ func (s *session) Up(req *control.UpRequest, stream control.Control_UpServer) er
 			return err
 		}
 		<-run.done
-		if begun {
+		if begun || errors.Is(run.err, ErrStopped) {
 			return failed(s.scrub(run.err))
+		}
+		if run.err != nil {
+			note := "the bring-up that ran already failed, and this is another: " + s.scrub(run.err).Error()
+			if err := stream.Send(&control.Event{Kind: control.Event_NOTE, Text: note}); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -132,7 +132,9 @@ func (s *session) status(ctx context.Context) (*Status, error) {
 		status.Phases = up.plan.report()
 		select {
 		case <-up.done:
-			if up.err != nil {
+			if errors.Is(up.err, ErrStopped) {
+				status.Error = "the bring-up was broken off; dynsandbox up goes on from there"
+			} else if up.err != nil {
 				status.State, status.Error = StateFailed, s.scrub(up.err).Error()
 			}
 		default:

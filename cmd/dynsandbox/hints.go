@@ -41,7 +41,7 @@ func hints(err error) []string {
 			"or use the network: dynsandbox up --offline=false",
 		}
 	case errors.As(err, &edited):
-		return []string{"--force removes it all the same; with --dry-run it only shows what would go"}
+		return []string{"--force removes it all the same; --force --dry-run only shows what would go"}
 	case errors.As(err, &pending):
 		return []string{"the same command without --dry-run takes it back first"}
 	case errors.Is(err, pyenv.ErrNoVenv):

@@ -55,7 +55,7 @@ type screen struct {
 	printed map[string]time.Time // without a terminal: when a phase last got a line
 	began   map[string]time.Time
 	dirty   bool   // the shared line is on the screen
-	end     func() // of the reporter; nil without one
+	end     func() // of the ticking; nil without
 }
 
 func newScreen(w io.Writer) *screen {
@@ -163,7 +163,7 @@ func (s *screen) shared() {
 	s.dirty = true
 }
 
-// clear takes the shared line off the screen, before something else is printed, and ends a reporter.
+// clear takes the shared line off the screen, before something else is printed, and ends the ticking.
 func (s *screen) clear() {
 	if s.end != nil {
 		s.end()
@@ -201,10 +201,17 @@ func amount(e *control.Event) string {
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
-// reporter shows the progress of work that is done in this process, under one phase's name, until clear is called; and that it
-// goes on while nothing is reported.
+// reporter shows the progress of work that is done in this process, under one phase's name, until clear is called.
 func (s *screen) reporter(phase string) progress.Func {
 	s.show(&control.Event{Kind: control.Event_STARTED, Phase: phase})
+	s.tick()
+	return func(u progress.Update) {
+		s.show(&control.Event{Kind: control.Event_PROGRESS, Phase: phase, Text: u.What, Done: u.Done, Total: u.Total, Unit: u.Unit})
+	}
+}
+
+// tick shows, until clear is called, that what runs goes on while nothing is reported.
+func (s *screen) tick() {
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	s.end = func() { end(); <-ended }
@@ -218,13 +225,12 @@ func (s *screen) reporter(phase string) progress.Func {
 				return
 			case now := <-tick.C:
 				s.mu.Lock()
-				s.still(phase, now)
+				for _, phase := range s.running {
+					s.still(phase, now)
+				}
 				s.shared()
 				s.mu.Unlock()
 			}
 		}
 	}()
-	return func(u progress.Update) {
-		s.show(&control.Event{Kind: control.Event_PROGRESS, Phase: phase, Text: u.What, Done: u.Done, Total: u.Total, Unit: u.Unit})
-	}
 }

@@ -157,6 +157,7 @@ func (g *global) follow(ctx context.Context, client *sandbox.Client, opts sandbo
 			leave()
 		}
 	})
+	view.tick()
 	summary, err := client.Up(showing, opts, view.show)
 	unwatch() // from here on Ctrl-C only leaves: a later bring-up is somebody else's
 	view.clear()

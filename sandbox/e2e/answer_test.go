@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 )
@@ -63,6 +64,31 @@ func table(t *testing.T, name string) []map[string]string {
 }
 
 const joinQuery = "SELECT p.Geslacht, s.Salschal FROM Personen p JOIN Aanstellingen s ON p.Unieknr = s.Unieknr"
+
+// README's request by hand is answered.
+func TestReadmeRequest(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?s)curl -s localhost:8080(\S+) .*? -d '(.*?)'`).FindSubmatch(readme)
+	if found == nil {
+		t.Fatal("README has no request")
+	}
+	res, err := http.Post(gatewayURL(t)+string(found[1]), "application/json", bytes.NewReader(found[2]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct{ Responses []string }
+	if err := json.Unmarshal(body, &answer); err != nil || res.StatusCode != http.StatusOK || len(answer.Responses) != 1 {
+		t.Errorf("%d: %s", res.StatusCode, body)
+	}
+}
 
 // ask sends a request through the gateway and returns the parsed responses.
 func ask(t *testing.T, userID string, providers []string, options map[string]bool) []map[string]string {
