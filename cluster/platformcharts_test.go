@@ -1,11 +1,10 @@
 package cluster
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -64,33 +63,49 @@ func TestPlatformChartsProbes(t *testing.T) {
 	}
 }
 
-// The original's programs end at once if OC_AGENT_HOST is empty, whatever else tells where spans go.
-func TestPlatformChartsTraceHost(t *testing.T) {
-	t.Parallel()
-	r, err := RenderWorkspace(filepath.Join("..", "platform"), nil)
+// platformContainer is one of the containers of the platform's Deployments.
+type platformContainer struct {
+	name, of, namespace string
+	env                 map[string]any // values by name
+}
+
+func platformContainers(t *testing.T, values map[string]any) (out []platformContainer) {
+	t.Helper()
+	r, err := RenderWorkspace(filepath.Join("..", "platform"), values)
 	if err != nil {
 		t.Fatal(err)
 	}
-	containers := 0
 	for _, o := range r.Objects {
 		if o.GetKind() != "Deployment" {
 			continue
 		}
 		list, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
-		for _, c := range list {
-			containers++
-			c := c.(map[string]any)
-			env, _ := c["env"].([]any)
-			if !slices.ContainsFunc(env, func(e any) bool {
-				v, _ := e.(map[string]any)
-				return v["name"] == "OC_AGENT_HOST" && v["value"] != nil && v["value"] != ""
-			}) {
-				t.Errorf("container %s of %s has no OC_AGENT_HOST", c["name"], o.ID())
+		for _, item := range list {
+			container := item.(map[string]any)
+			c := platformContainer{of: o.ID(), namespace: o.GetNamespace(), env: map[string]any{}}
+			c.name, _ = container["name"].(string)
+			variables, _ := container["env"].([]any)
+			for _, v := range variables {
+				v, _ := v.(map[string]any)
+				name, _ := v["name"].(string)
+				c.env[name] = v["value"]
 			}
+			out = append(out, c)
 		}
 	}
-	if containers != 12 {
-		t.Errorf("%d containers", containers)
+	if len(out) != 12 {
+		t.Errorf("%d containers", len(out))
+	}
+	return out
+}
+
+// The original's programs end at once if OC_AGENT_HOST is empty, whatever else tells where spans go.
+func TestPlatformChartsTraceHost(t *testing.T) {
+	t.Parallel()
+	for _, c := range platformContainers(t, nil) {
+		if host, _ := c.env["OC_AGENT_HOST"].(string); host == "" {
+			t.Errorf("container %s of %s has no OC_AGENT_HOST", c.name, c.of)
+		}
 	}
 }
 
@@ -98,37 +113,20 @@ func TestPlatformChartsTraceHost(t *testing.T) {
 func TestPlatformChartsSpans(t *testing.T) {
 	t.Parallel()
 	for _, endpoint := range []string{"http://elsewhere:4317", ""} {
-		r, err := RenderWorkspace(filepath.Join("..", "platform"), map[string]any{"otlpEndpoint": endpoint})
-		if err != nil {
-			t.Fatal(err)
-		}
-		containers := 0
-		for _, o := range r.Objects {
-			if o.GetKind() != "Deployment" {
-				continue
+		for _, c := range platformContainers(t, map[string]any{"otlpEndpoint": endpoint}) {
+			want := map[string]any{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_RESOURCE_ATTRIBUTES": "service.namespace=" + c.namespace}
+			if endpoint == "" {
+				want = map[string]any{}
 			}
-			list, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
-			for _, c := range list {
-				containers++
-				var got []string
-				env, _ := c.(map[string]any)["env"].([]any)
-				for _, e := range env {
-					v, _ := e.(map[string]any)
-					if name, _ := v["name"].(string); strings.HasPrefix(name, "OTEL_") {
-						got = append(got, fmt.Sprintf("%s=%v", name, v["value"]))
-					}
-				}
-				want := []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_RESOURCE_ATTRIBUTES=service.namespace=" + o.GetNamespace()}
-				if endpoint == "" {
-					want = nil
-				}
-				if !slices.Equal(got, want) {
-					t.Errorf("with the endpoint %q a container of %s has %q, want %q", endpoint, o.ID(), got, want)
+			got := map[string]any{}
+			for name, value := range c.env {
+				if strings.HasPrefix(name, "OTEL_") {
+					got[name] = value
 				}
 			}
-		}
-		if containers != 12 {
-			t.Errorf("%d containers", containers)
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("with the endpoint %q container %s of %s has %q, want %q", endpoint, c.name, c.of, got, want)
+			}
 		}
 	}
 }
