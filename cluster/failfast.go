@@ -30,7 +30,9 @@ func (c *Client) WaitStarted(ctx context.Context, objects []Object, since time.T
 // platform that comes up, all of whose own images are on the nodes: services may crash until all that they need is there. A Pod that
 // waits for an image since earlier gets a successor first, for which the kubelet doesn't hold back.
 func (c *Client) WaitPulled(ctx context.Context, objects []Object) error {
-	for _, o := range objects {
+	waiting, _ := workloads(objects)
+	c.dropReady(ctx, waiting, map[string]string{}) // of a platform that runs there are none left
+	for _, o := range waiting {
 		for _, p := range c.podsOf(ctx, o) {
 			if backsOff(&p) && metav1.GetControllerOf(&p) != nil {
 				if err := c.Clientset.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {

@@ -25,17 +25,7 @@ import (
 // It reports how far it is, and at once what keeps a Pod from starting. When ctx's deadline passes the error is a
 // *fault.Timeout that names one workload, with its Pods' events and the end of a crashed container's log.
 func (c *Client) WaitReady(ctx context.Context, objects []Object) error {
-	waiting := map[string]Object{}
-	var order []string
-	for _, o := range objects {
-		if IsWorkload(o) {
-			key := workloadKey(o.GetKind(), namespaceOf(o), o.GetName())
-			if _, ok := waiting[key]; !ok {
-				order = append(order, key)
-			}
-			waiting[key] = o
-		}
-	}
+	waiting, order := workloads(objects)
 	total := int64(len(waiting))
 	last := map[string]string{} // what was last seen of each workload
 	// For a platform that runs this is all. It also bounds how old an informer's own first list can be: that one
@@ -110,6 +100,21 @@ func (c *Client) WaitReady(ctx context.Context, objects []Object) error {
 		}
 	}
 	return nil
+}
+
+// workloads are those among objects, by key, and the keys in the objects' order.
+func workloads(objects []Object) (byKey map[string]Object, order []string) {
+	byKey = map[string]Object{}
+	for _, o := range objects {
+		if IsWorkload(o) {
+			key := workloadKey(o.GetKind(), namespaceOf(o), o.GetName())
+			if _, ok := byKey[key]; !ok {
+				order = append(order, key)
+			}
+			byKey[key] = o
+		}
+	}
+	return byKey, order
 }
 
 func namespaceOf(o Object) string {

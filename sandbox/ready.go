@@ -228,10 +228,13 @@ func (b *bringUp) replace(ctx context.Context, namespace, deployment string) err
 
 // deploy is the phase "deploy": everything that the charts have goes into the cluster.
 func (b *bringUp) deploy(ctx context.Context) (string, error) {
+	if err := b.ensureMounts(ctx); err != nil { // the objects tell of them
+		return "", err
+	}
 	if err := b.check(ctx); err != nil {
 		return "", err
 	}
-	report, err := b.apply(ctx)
+	report, err := b.applyObjects(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -259,12 +262,17 @@ func (b *bringUp) check(ctx context.Context) error {
 	return b.client.Check(ctx, os.DirFS(b.workspace.dir), objects)
 }
 
-// apply brings everything that the charts have into the cluster, and removes what they have no more: before anybody waits
-// for what is new, as two may not consume one queue.
+// apply brings everything that the charts have into the cluster, with the mounts that it needs.
 func (b *bringUp) apply(ctx context.Context) (deployed, error) {
 	if err := b.ensureMounts(ctx); err != nil {
 		return deployed{}, err
 	}
+	return b.applyObjects(ctx)
+}
+
+// applyObjects brings everything that the charts have into the cluster, and removes what they have no more: before anybody
+// waits for what is new, as two may not consume one queue.
+func (b *bringUp) applyObjects(ctx context.Context) (deployed, error) {
 	objects, err := b.objects()
 	if err != nil {
 		return deployed{}, err

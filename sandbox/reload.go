@@ -85,13 +85,10 @@ func (r *reloader) retire() {
 
 // reload builds services anew because somebody asked for it; when none is named all of them, after launch files and charts.
 func (s *session) reload(ctx context.Context, services []string, events *feed) error {
-	for _, u := range s.work.report() {
-		events.note("waits for what is under way: " + u.String())
-	}
 	renews := func(t *task) bool {
 		return len(services) == 0 || slices.ContainsFunc(t.of, func(name string) bool { return slices.Contains(services, name) })
 	}
-	if err := s.work.lockAlone(ctx, renews); err != nil {
+	if err := s.workAlone(ctx, events, renews); err != nil {
 		return err
 	}
 	defer s.work.unlockAlone()

@@ -270,10 +270,7 @@ func (s *session) startUp(opts UpOptions, environment map[string]string) (_ *upR
 		defer close(run.done)
 		defer run.feed.close()
 		defer cancel()
-		for _, u := range s.work.report() {
-			run.feed.note("waits for what is under way: " + u.String())
-		}
-		if s.work.lockAlone(ctx, everything) != nil {
+		if s.workAlone(ctx, run.feed, everything) != nil {
 			run.err = ErrStopped
 			return
 		}
@@ -326,29 +323,6 @@ func (s *session) Replay(ctx context.Context, req *control.ReplayRequest) (*cont
 	}
 	b, err := json.Marshal(results)
 	return &control.ReplayReply{Json: b}, err
-}
-
-// Trace implements the control API.
-func (s *session) Trace(ctx context.Context, req *control.TraceRequest) (*control.TraceReply, error) {
-	if req.Of == "" {
-		s.awaitReplayed(ctx)
-	}
-	trace, err := s.spans.Settled(ctx, req.Of)
-	if err != nil {
-		return nil, failed(s.scrub(err))
-	}
-	b, err := json.Marshal(trace)
-	return &control.TraceReply{Json: b}, err
-}
-
-// Traces implements the control API.
-func (s *session) Traces(context.Context, *control.TracesRequest) (*control.TracesReply, error) {
-	traces := s.spans.Traces()
-	for _, t := range traces {
-		t.Spans = nil
-	}
-	b, err := json.Marshal(traces)
-	return &control.TracesReply{Json: b}, err
 }
 
 // Fixtures implements the control API.

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dynsandbox/dynsandbox/cluster"
+	"github.com/dynsandbox/dynsandbox/sandbox/control"
 	"github.com/dynsandbox/dynsandbox/sandbox/tracing"
 )
 
@@ -73,4 +75,27 @@ func (s *session) traceOf(ctx context.Context, request replayed) string {
 		return ""
 	}
 	return trace.ID
+}
+
+// Trace implements the control API.
+func (s *session) Trace(ctx context.Context, req *control.TraceRequest) (*control.TraceReply, error) {
+	if req.Of == "" {
+		s.awaitReplayed(ctx)
+	}
+	trace, err := s.spans.Settled(ctx, req.Of)
+	if err != nil {
+		return nil, failed(s.scrub(err))
+	}
+	b, err := json.Marshal(trace)
+	return &control.TraceReply{Json: b}, err
+}
+
+// Traces implements the control API.
+func (s *session) Traces(context.Context, *control.TracesRequest) (*control.TracesReply, error) {
+	traces := s.spans.Traces()
+	for _, t := range traces {
+		t.Spans = nil
+	}
+	b, err := json.Marshal(traces)
+	return &control.TracesReply{Json: b}, err
 }

@@ -62,6 +62,14 @@ func (w *work) lockAlone(ctx context.Context, renews func(*task) bool) error {
 	return err
 }
 
+// workAlone is lockAlone of the session's work, for somebody who is told what is waited for.
+func (s *session) workAlone(ctx context.Context, told *feed, renews func(*task) bool) error {
+	for _, u := range s.work.report() {
+		told.note("waits for what is under way: " + u.String())
+	}
+	return s.work.lockAlone(ctx, renews)
+}
+
 // everything is what a bring-up renews.
 func everything(*task) bool { return true }
 

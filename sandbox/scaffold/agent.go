@@ -49,15 +49,8 @@ func AddAgent(w Workspace, a Agent) (*Added, error) {
 	if rows < 1 {
 		return nil, wrong("", "--rows: %d is no number of rows, of which there must be at least one", rows)
 	}
-	launch, err := w.readLaunchFiles()
+	launch, charts, err := w.readForAgent(a.Name)
 	if err != nil {
-		return nil, err
-	}
-	charts, err := w.readCharts()
-	if err != nil {
-		return nil, err
-	}
-	if err := w.checkAgentFree(a.Name, launch, charts); err != nil {
 		return nil, err
 	}
 	model, err := w.agentLike(launch.set, a)
@@ -216,6 +209,17 @@ func (w Workspace) withAgent(name string) Workspace {
 func (w Workspace) withoutAgent(name string) Workspace {
 	w.Agents = slices.DeleteFunc(slices.Clone(w.Agents), func(a string) bool { return a == name })
 	return w
+}
+
+// readForAgent reads what a new agent goes into, and refuses a name that isn't free.
+func (w Workspace) readForAgent(name string) (launch *launchFiles, charts *charts, err error) {
+	if launch, err = w.readLaunchFiles(); err != nil {
+		return nil, nil, err
+	}
+	if charts, err = w.readCharts(); err != nil {
+		return nil, nil, err
+	}
+	return launch, charts, w.checkAgentFree(name, launch, charts)
 }
 
 // checkAgentFree refuses a name that something in the workspace has. As a word of the charts it would be taken for the

@@ -25,15 +25,8 @@ func AddThirdParty(w Workspace, p ThirdParty) (Changes, error) {
 	if !archetypeName.MatchString(p.Name) {
 		return nil, wrongAgentName(p.Name, 40) // the user is named after it, and Kubernetes Jobs after the user
 	}
-	launch, err := w.readLaunchFiles()
+	launch, charts, err := w.readForAgent(p.Name)
 	if err != nil {
-		return nil, err
-	}
-	charts, err := w.readCharts()
-	if err != nil {
-		return nil, err
-	}
-	if err := w.checkAgentFree(p.Name, launch, charts); err != nil {
 		return nil, err
 	}
 	if err := launch.checkUserFree(userOf(p.Name)); err != nil {
